@@ -140,7 +140,11 @@ def sha256(folder: Path, name: str) -> str:
 
 
 def submission_text(protocol: Protocol, found: Sequence[Row]) -> str:
-    """Return the file of a submission of rows that passed all checks, as JSON under a checksum."""
+    """Return the file of a submission of rows that passed all checks, as JSON under a checksum.
+
+    It is read back as a leaderboard reads it, so that what is written is what one takes. Raises ValueError
+    where it is not, such as on more rows, longer texts or more bytes than are read.
+    """
     content = {
         "format": FORMAT,
         "protocol": protocol.to_record(),
@@ -150,7 +154,12 @@ def submission_text(protocol: Protocol, found: Sequence[Row]) -> str:
         ],
     }
     content = plain(content)
-    return f"{json.dumps(sealed('submission', content), indent=1, sort_keys=True, allow_nan=False)}\n"
+    text = f"{json.dumps(sealed('submission', content), indent=1, sort_keys=True, allow_nan=False)}\n"
+    try:
+        parsed(text.encode())
+    except ValueError as error:
+        raise ValueError(f"no leaderboard would take these runs: {error}") from error
+    return text
 
 
 def read_submission(path: Path) -> Submission:
@@ -160,11 +169,14 @@ def read_submission(path: Path) -> Submission:
     Raises ValueError, in one line, on anything that `submission_text` would not have written; OSError where
     it cannot be read.
     """
-    found = expect(
-        parse_json(read_regular(path, at_most=BYTES, inside=path.parent)),
-        {"sha256": str, "submission": dict},
-        "the file",
-    )
+    return parsed(read_regular(path, at_most=BYTES, inside=path.parent))
+
+
+def parsed(file: bytes) -> Submission:
+    """Read the content of a file. Raises ValueError as `read_submission` does."""
+    if len(file) > BYTES:
+        raise ValueError(f"it has {len(file):,} bytes; at most {BYTES:,} are read: use several files")
+    found = expect(parse_json(file), {"sha256": str, "submission": dict}, "the file")
     if found["sha256"] != checksum(found["submission"]):
         raise ValueError("its checksum is wrong: the file was changed after it was written")
     kinds = {"format": str, "protocol": dict, "protocol_sha256": str, "rows": list}
@@ -175,7 +187,7 @@ def read_submission(path: Path) -> Submission:
     if content["protocol_sha256"] != protocol.sha256:
         raise ValueError("the hash of its protocol is wrong")
     if not 0 < len(content["rows"]) <= MOST_ROWS:
-        raise ValueError(f"it has {len(content['rows'])} rows; legal are 1 to {MOST_ROWS}")
+        raise ValueError(f"it has {len(content['rows'])} rows; legal are 1 to {MOST_ROWS} a file")
     return Submission(protocol, [read_row(row, protocol) for row in content["rows"]])
 
 

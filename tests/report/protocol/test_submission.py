@@ -161,6 +161,24 @@ def test_a_submission_is_read_as_it_was_written(written: Path, toy: Protocol) ->
     assert row.runs[0]["result"]["data_key"] == KEY
 
 
+def test_what_no_leaderboard_would_read_is_not_written(
+    train: Train, toy: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in toy.seeds:
+        train(seed=seed, change={"choices": {"network": "a" * 3000}})
+    rows, _ = rows_of(tmp_path / "runs")
+    with pytest.raises(
+        ValueError, match=r"no leaderboard would take these runs: a text has 3,000 characters"
+    ):
+        submission_text(toy, rows)
+    monkeypatch.setattr("genbench.report.protocol.submission.LONGEST", 5000)
+    with pytest.raises(ValueError, match="it has 101 rows; legal are 1 to 100 a file"):
+        submission_text(toy, rows * 101)
+    monkeypatch.setattr("genbench.report.protocol.submission.BYTES", 5000)
+    with pytest.raises(ValueError, match="at most 5,000 are read: use several files"):
+        submission_text(toy, rows)
+
+
 def sealed_again(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the content of a submission, and give it the right checksum again, as a stranger could."""
     content = json.loads(path.read_text())["submission"]
