@@ -91,10 +91,11 @@ class Submit:
                 f"`genbench protocol {self.protocol}` prints the commands of runs that pass"
             )
         check_new_figures(self.out or self.runs_dir, Submission(rules, rows), {})
+        text = submission_text(rules, rows)
         if self.out is None:
             say(f"All checks of {rules.name} pass; --out FILE.json writes the submission.")
             return
-        deliver(submission_text(rules, rows), self.out)
+        deliver(text, self.out)
 
 
 def checks_table(name: str, results: Sequence["Check"]) -> "Table":

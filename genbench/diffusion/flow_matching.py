@@ -121,11 +121,8 @@ class FlowMatching(Straight, GuidedProcess):
         return Loss(total, {"velocity": total.detach()})
 
     def check_augmentation(self) -> None:
-        if self.coupling.shares:
-            raise ValueError(
-                "pairing=reflow trains on images that the first stage draws, which no augmentation has "
-                "changed: use augmentation=none, or pairing=independent or optimal_transport"
-            )
+        if why := self.coupling.why_unaugmented:
+            raise ValueError(f"{why}: use augmentation=none, or pairing=independent")
 
     def adopt(self, network: nn.Module) -> None:
         self.coupling.adopt(network)

@@ -22,6 +22,8 @@ class Pairing(nn.Module, ABC):
 
     shares: Mapping[str, float] = MappingProxyType({})
     """Phase -> its share of the budget, for phases that follow one another; empty: there is one phase."""
+    why_unaugmented: str = ""
+    """The reason why its images cannot be changed by an augmentation; empty where they can."""
 
     def adopt(self, network: nn.Module) -> None:
         """Create buffers of the size of the network that learns the pairs; by default there are none."""
@@ -51,6 +53,11 @@ class OptimalTransport(Pairing):
     Paths then cross less, and are straighter. The assignment runs on the host, so that each step waits for
     the device. Source: Tong et al. 2024, Section 3.2.4; Pooladian et al. 2023.
     """
+
+    why_unaugmented = (
+        "pairing=optimal_transport gives each image the noise that is near to it, so that noise would tell "
+        "changed images from unchanged ones, and samples, which start from all noise, would show the changes"
+    )
 
     def pairs(
         self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str

@@ -28,6 +28,9 @@ class Reflow(Pairing):
     """The average of the first stage's P weights: (P,), a buffer, so that no optimizer changes it."""
     fresh: Tensor
     """1 + the number of images that the first stage has seen; 0.0 once the second stage began: ()."""
+    why_unaugmented = (
+        "pairing=reflow trains on images that the first stage draws, which no augmentation has changed"
+    )
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ def kept_folder(run_dir: Path, std: float) -> Path:
     """Return the directory of the run that holds the average of a length, beside the run that it is of:
     RUN-ema0.1 for a standard deviation of 0.1.
     """
-    return run_dir.absolute().with_name(f"{run_dir.absolute().name}-ema{std:g}")
+    run = run_dir.resolve()  # which gives RUN its name where it is given as ".."
+    return run.with_name(f"{run.name}-ema{std:g}")
 
 
 def check_kept(run_dir: Path, std: float) -> None:

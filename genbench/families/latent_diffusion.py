@@ -36,8 +36,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
     network, prior: called here, since the shape of the latents follows from the autoencoder:
     network(shape=(L, h, w)), prior(shape=(L, h, w), num_classes=K, network=network).
     momentum: the least weight of a batch in the moments while the autoencoder is trained.
-    Raises ValueError on numbers outside their range, on an autoencoder of other images, with classes or
-    of texts, and on priors that need 8-bit images.
+    Raises ValueError on numbers outside their range, on an autoencoder of other images, with classes, of
+    texts or with a prior that is trained with it, and on priors that need 8-bit images.
     Source: Rombach et al. 2022, Section 3; scaling by the moments: Appendix G.
     """
 
@@ -107,18 +107,23 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
 
     def first_stages(self) -> list[Stage]:
         """Return the stages in which the autoencoder is trained, with shares that sum to 1 and the phases as
-        they are named here, and note those names: its first phase is "autoencoder", others keep theirs. Later
-        stages, of a prior of its own, are left out.
+        they are named here, and note those names: its first phase is "autoencoder", others keep theirs.
+
+        Raises ValueError where it has stages of a prior of its own, whose share of the budget it would count
+        twice.
         """
         first = self.autoencoder.phases[0]
         stages = self.autoencoder.stages or (Stage(1.0, (first,)),)
-        stages = tuple(stage for stage in stages if first in stage.phases)
-        total = sum(stage.share for stage in stages)
+        if any(first not in stage.phases for stage in stages):
+            raise ValueError(
+                f"the autoencoder is a {type(self.autoencoder).__name__} with a prior of its own, and "
+                "latents have one: build it without, or train it first and use autoencoder=run"
+            )
         self.own_phases = {
             "autoencoder" if phase == first else phase: phase for stage in stages for phase in stage.phases
         }
         names = {phase: name for name, phase in self.own_phases.items()}
-        return [Stage(each.share / total, tuple(names[phase] for phase in each.phases)) for each in stages]
+        return [Stage(each.share, tuple(names[phase] for phase in each.phases)) for each in stages]
 
     def networks(self) -> list[nn.Module]:
         return [*self.autoencoder.networks(), *self.prior_model.networks()]

@@ -137,9 +137,9 @@ class Place:
 
     row: int
     column: int | None
-    """None: the whole row."""
+    """Place of the pixel in its row; None for the whole row."""
     width: int
-    """Columns of the maps."""
+    """Columns of the maps of this resolution."""
     cache: Cache
 
     @property
@@ -228,7 +228,7 @@ class Stream(nn.Module):
         return [found, *deeper]
 
     def count(self) -> int:
-        """Blocks at this resolution."""
+        """Number of blocks at this resolution, on both ways."""
         return len(self.down) + len(self.up)
 
     def below(

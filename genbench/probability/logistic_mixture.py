@@ -22,11 +22,11 @@ class CoupledLogistics(NamedTuple):
     """
 
     log_pi: Tensor
-    """(..., K)."""
+    """Logarithms of the weights of components, (..., K)."""
     mu: Tensor
     """(..., K, c), the means where the channels before are 0."""
     log_scale: Tensor
-    """(..., K, c)."""
+    """Logarithms of the scales, (..., K, c)."""
     coupling: Tensor
     """a, (..., K, c, c), 0 but below the diagonal."""
 

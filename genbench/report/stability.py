@@ -19,7 +19,7 @@ from genbench.report.statistics import Estimate, estimate
 from genbench.report.table_cell import NOT_MEASURED, Entry
 from genbench.report.unfinished import model
 
-__all__ = ["Stability", "stability"]
+__all__ = ["Stability", "median", "stability"]
 
 KEY = "lr_schedule.scale"
 DIVERGED = "diverged"
@@ -133,7 +133,8 @@ def laid_out(parts: Sequence[Sequence[Trial]], score: Column) -> Stability:
         rows,
         [
             f"{DIVERGED}: runs that ended by an error of their own, such as a loss that is not finite, with "
-            "Wilson's 95 % interval of their share. They rank last in median and worst.",
+            "Wilson's 95 % interval of their share. They rank last in median and worst; the "
+            "median of an even number of runs is the mean of its two in the middle, if none diverged.",
             "×0.3, ×1, ..: mean ± standard deviation over the seeds that finished, at this factor on the "
             "model's own learning rate (lr_schedule.scale).",
             "A run may finish and have collapsed: its score is then near that of noise, see worst.",
@@ -148,9 +149,10 @@ def figures(trials: Sequence[Trial], scales: Sequence[float], score: Column) -> 
     by_scale = [[x.score for x in trials if x.scale == s and x.score is not None] for s in scales]
     estimates = [estimate(values) if values else None for values in by_scale]
     digits = shared_decimals([x for x in estimates if x]) or 2
-    ranked = [rounded(x, digits) for x in scores] + [DIVERGED] * lost
+    ranked = [*scores, *[None] * lost]
     low, high = wilson(lost, len(trials))
-    places = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if ranked else [NOT_MEASURED] * 3
+    chosen = [ranked[0], median(ranked), ranked[-1]] if ranked else []
+    places = [DIVERGED if x is None else rounded(x, digits) for x in chosen] or [NOT_MEASURED] * 3
     rates = [at_rate(x, trials, s, digits, score) for x, s in zip(estimates, scales, strict=True)]
     means = [x.mean for x in estimates if x]
     within = [x.std for x in estimates if x and x.std is not None]
@@ -161,6 +163,14 @@ def figures(trials: Sequence[Trial], scales: Sequence[float], score: Column) -> 
         rounded(estimate(means).std or 0.0, digits) if len(means) > 1 else NOT_MEASURED,
     ]
     return [str(len(trials)), f"{lost} of {len(trials)} [{low:.2f}, {high:.2f}]", *places, *rates, *spreads]
+
+
+def median(ranked: Sequence[float | None]) -> float | None:
+    """Return the median of scores, best first, in which None is a run that diverged, worse than any score:
+    of an even number the mean of the two in the middle, None where one of them diverged.
+    """
+    better, worse = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
+    return None if better is None or worse is None else (better + worse) / 2
 
 
 def at_rate(x: Estimate | None, trials: Sequence[Trial], scale: float, digits: int, score: Column) -> str:

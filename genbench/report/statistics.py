@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 __all__ = [
+    "ROUNDING",
     "Estimate",
     "Leader",
     "adjusted",

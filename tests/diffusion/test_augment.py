@@ -267,21 +267,11 @@ def flow(process_of_pairs: nn.Module) -> FlowMatching:
     )
 
 
-def test_optimal_transport_moves_the_noise_so_that_labels_stay_with_their_images() -> None:
-    network = UNet((1, 8, 8), width=8)
-    of = Diffusion(
-        (1, 8, 8), 0, network=network, process=flow(OptimalTransport()), augmentation=NonLeaking(p=1.0)
-    )
-    x = images(8, 1, 8, 8)
-    pairs = of.process.coupling.pairs(x, images(8, 1, 8, 8), network=network, y=None, phase="net")
-    assert torch.equal(pairs[0], x)
-    assert bool(of.loss(x).total.isfinite())
-
-
 @pytest.mark.parametrize(
     ("process", "remedy"),
     [
         (flow(Reflow(solver=Midpoint(2))), "use augmentation=none, or pairing=independent"),
+        (flow(OptimalTransport()), "the noise that is near to it, .* or pairing=independent"),
         (
             BinomialDiffusion(schedule=ErasureSchedule(50), times=Stratified()),
             "use augmentation=none, or process=gaussian",

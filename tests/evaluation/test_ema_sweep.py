@@ -10,6 +10,7 @@ import torch
 
 from genbench import app
 from genbench.cli import main as cli
+from genbench.evaluation.kept_average import kept_folder
 from genbench.records.result import Cost, Result
 from genbench.records.run_directory import Run
 from genbench.report import load
@@ -120,3 +121,12 @@ def test_a_run_without_a_result_retains_no_average_and_a_table_needs_a_folder(
     assert "has no result yet: --keep needs a run whose training has ended" in refused.stderr
     assert "--out is missing" in verb("ema", run, "--std", "0.1").stderr
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_folder_of_an_average_has_the_name_of_its_run_however_the_run_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "mine" / "checkpoints"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    assert kept_folder(Path(".."), 0.1) == kept_folder(tmp_path / "mine", 0.1) == tmp_path / "mine-ema0.1"

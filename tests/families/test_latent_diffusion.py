@@ -18,6 +18,7 @@ from genbench.diffusion.process import Process
 from genbench.diffusion.reflow import Reflow
 from genbench.diffusion.sampler import DDIM, Ancestral
 from genbench.diffusion.variance import Fitted
+from genbench.families.autoregressive import Autoregressive
 from genbench.families.diffusion import Diffusion
 from genbench.families.latent_diffusion import LatentDiffusion
 from genbench.families.vae import VAE
@@ -29,6 +30,7 @@ from genbench.metrics import PassCounter
 from genbench.nn.ladder import Ladder
 from genbench.nn.latent_map import MapLayer
 from genbench.nn.patch import PatchDiscriminator
+from genbench.nn.pixelcnn import PixelCNN
 from genbench.nn.resnet import MapDecoder, MapEncoder
 from genbench.nn.unet import UNet
 from genbench.runtime.global_batch import Part, at_work
@@ -253,6 +255,8 @@ def test_the_latents_of_a_ladder_are_a_map_of_one_pixel() -> None:
         ),
         (lambda: LatentDiffusion((1, 4, 4), 0, autoencoder=kl(), network=UNet, prior=Diffusion), "same data"),
         (lambda: latent(of_texts()), "LatentDiffusion of texts, which go to the prior alone"),
+        (lambda: latent(latent(kl())), "with a prior of its own, .* use autoencoder=run"),
+        (lambda: latent(vq_with_prior()), "VQVAE with a prior of its own, .* use autoencoder=run"),
     ],
 )
 def test_what_latents_do_not_bear_is_refused(make: Callable[[], LatentDiffusion], message: str) -> None:
@@ -264,6 +268,30 @@ def test_what_latents_do_not_bear_is_refused(make: Callable[[], LatentDiffusion]
 def test_a_share_that_leaves_a_stage_nothing_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"model.share is"):
         LatentDiffusion(SHAPE, 0, autoencoder=kl(), network=UNet, prior=Diffusion, share=share)
+
+
+def vq_with_prior() -> VQVAE:
+    """A codebook whose maps have a prior, and a discriminator that divides the first stage."""
+    encoder = MapEncoder(SHAPE, out_channels=2, width=8, multipliers=[1, 1])
+    decoder = MapDecoder(SHAPE, in_channels=2, width=8, multipliers=[1, 1])
+    adversary = Adversary(PatchDiscriminator(SHAPE, width=8), Hinge(), start=0.5)
+    return VQVAE(
+        SHAPE,
+        0,
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=Gaussian(SHAPE),
+        codebook=Codebook(16, 2),
+        prior_network=partial(PixelCNN, width=8),
+        prior=Autoregressive,
+        adversarial=adversary,
+    )
+
+
+def test_a_codebook_with_a_prior_that_was_trained_before_is_an_autoencoder() -> None:
+    model = latent(vq_with_prior().requires_grad_(False))
+    assert model.phases == ("net",)
+    assert model.frozen
 
 
 def gan_of(autoencoder: str, *, start: float) -> Latent:

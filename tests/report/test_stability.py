@@ -11,7 +11,7 @@ from genbench.report.compare import compare
 from genbench.report.formats.markdown import markdown
 from genbench.report.page import html
 from genbench.report.runs import read
-from genbench.report.stability import Stability, stability
+from genbench.report.stability import Stability, median, stability
 from genbench.report.table import Query
 
 FID = "fid[digits-cnn-v1,n=359,ref=train,ema]"
@@ -68,7 +68,24 @@ def test_a_rate_at_which_all_runs_diverged_says_so(sow: Sow, tmp_path: Path) -> 
         sow(3, seed, None)
     places = row(found(tmp_path))
     assert places["×3"] == "diverged"
-    assert places["median"] == "diverged"  # half of the runs: the worse one of the two in the middle
+    assert places["median"] == "diverged"  # half of the runs: one of the two in the middle
+
+
+@pytest.mark.parametrize(
+    ("ranked", "expected"),
+    [
+        ([1.0], 1.0),
+        ([1.0, 2.0, 9.0], 2.0),
+        ([1.0, 2.0, 4.0, 9.0], 3.0),
+        ([1.0, 2.0, 4.0, None], 3.0),
+        ([1.0, 2.0, None, None], None),
+        ([1.0, None, None], None),
+    ],
+)
+def test_the_median_of_an_even_number_of_runs_is_midway_and_no_mean_with_one_that_diverged(
+    ranked: list[float | None], expected: float | None
+) -> None:
+    assert median(ranked) == expected
 
 
 def test_a_full_disk_is_no_divergence_and_models_are_rows(sow: Sow, tmp_path: Path) -> None:

@@ -109,6 +109,10 @@ PROCESSES = (
         ("pairing=reflow trains on images that the first stage draws", "augmentation=none"),
     ),
     Wrong(
+        "main model=flow_matching pairing=optimal_transport augmentation=edm",
+        ("pairing=optimal_transport gives each image the noise that is near", "or pairing=independent"),
+    ),
+    Wrong(
         "main model=consistency process.double_images=999999",
         ("process.double_images is 999999", "the step size would never be halved", "null"),
     ),

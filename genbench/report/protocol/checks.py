@@ -6,14 +6,14 @@ runs it was made of; none of them can tell if the numbers were measured.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from genbench.records.titles import UNCONDITIONAL, conditioning
 from genbench.records.units import device_words
 from genbench.report.numbers import written
 from genbench.report.protocol.file import BITS, UNITS, Protocol, written_setting
 
-__all__ = ["Check", "checks"]
+__all__ = ["Check", "checks", "is_number"]
 
 Run = Mapping[str, Any]
 """A run as `submission.run_record` makes it: seed, commit, versions, files and the result."""
@@ -81,13 +81,14 @@ def differing(versions: Mapping[str, Any], several: Mapping[str, Any]) -> str:
 def data_fault(protocol: Protocol, run: Run) -> str:
     """Return the fault of a run on other images than the protocol's, "" for none."""
     data, result = protocol.data, run["result"]
-    shape = value_of(result["config"], "image.shape")
+    shape = value_of(result["config"], "model.shape")
     if result.get("data_key") != data["key"]:
-        return (
-            f"other images: data_key {str(result.get('data_key'))[:8]} instead of {data['key'][:8]}: train "
-            f"on data={data['name']} as it is published"
-        )
-    return "" if shape in (None, data["shape"]) else f"images of shape {shape}, not {data['shape']}"
+        fault = f"data_key {str(result.get('data_key'))[:8]} instead of {data['key'][:8]}"
+    elif shape not in (None, data["shape"]):
+        fault = f"shape {str(shape)[:40]} instead of {data['shape']}"
+    else:
+        return ""
+    return f"other images: {fault}: train on data={data['name']} as it is published"
 
 
 def budget_fault(protocol: Protocol, run: Run) -> str:
@@ -211,6 +212,6 @@ def value_of(config: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401
     return node
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for a finite number, of which True is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

@@ -211,6 +211,8 @@ def check_budget(budget: Mapping[str, Any]) -> None:
     if unknown := set(budget) - {*given, "device"}:
         raise ValueError(f"budget has the key {shown(min(map(str, unknown)))}; legal are {given[0]}, device")
     check_number(f"budget.{given[0]}", budget[given[0]])
+    if given == ["images"] and type(budget["images"]) is not int:
+        raise ValueError(f"budget.images is {shown(budget['images'])}; it must be a whole number above 0")
     device = budget.get("device")
     if device is None and given == ["seconds"]:
         raise ValueError("budget.seconds needs budget.device, as results name it, such as cpu (1 thread)")

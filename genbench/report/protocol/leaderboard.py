@@ -51,7 +51,8 @@ def read_submissions(folder: Path) -> tuple[dict[str, Submission], dict[str, str
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: name one with submissions, *.json")
-    paths = sorted(folder.glob("*.json"))
+    place = folder.resolve()
+    paths = sorted(place.glob("*.json"))
     if not paths:
         raise FileNotFoundError(f"no *.json in {folder}: `genbench submit` writes submissions")
     if len(paths) > MOST:
@@ -65,7 +66,9 @@ def read_submissions(folder: Path) -> tuple[dict[str, Submission], dict[str, str
             found[path.stem] = submission
         except FAULTS as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            left_out[path.name] = " ".join(str(why).split())[:300]
+            # The page is published: it does not say where its maker has the files.
+            why = str(why).replace(f"{place}/", "").replace(str(place), "the folder")
+            left_out[path.name] = " ".join(why.split())[:300]
     return found, left_out
 
 

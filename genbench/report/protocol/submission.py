@@ -5,6 +5,7 @@ The same runs give the same bytes: nothing in a file is of the time or the place
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -12,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genbench.records.feature_network import recorded_networks
 from genbench.records.files import checksum, plain, read_json, sealed
 from genbench.records.identity import without_machine_keys
 from genbench.records.result import NOT_FINITE
+from genbench.records.shipped_networks import check_stated
 from genbench.records.untrusted_files import RECORD_BYTES, open_regular, parse_json, read_regular
 from genbench.report.one_run import read_run, record_of
-from genbench.report.protocol.checks import checks
+from genbench.report.protocol.checks import checks, is_number
 from genbench.report.protocol.file import BITS, Protocol, expect
 from genbench.report.row_names import row_names
 from genbench.report.runs import of_records, run_folders
-from genbench.report.statistics import estimate
+from genbench.report.statistics import ROUNDING, estimate
 from genbench.report.table import Query, table
 
 __all__ = ["Row", "Submission", "read_submission", "rows_of", "submission_text"]
@@ -137,7 +140,11 @@ def sha256(folder: Path, name: str) -> str:
 
 
 def submission_text(protocol: Protocol, found: Sequence[Row]) -> str:
-    """Return the file of a submission of rows that passed all checks, as JSON under a checksum."""
+    """Return the file of a submission of rows that passed all checks, as JSON under a checksum.
+
+    It is read back as a leaderboard reads it, so that what is written is what one takes. Raises ValueError
+    where it is not, such as on more rows, longer texts or more bytes than are read.
+    """
     content = {
         "format": FORMAT,
         "protocol": protocol.to_record(),
@@ -147,7 +154,12 @@ def submission_text(protocol: Protocol, found: Sequence[Row]) -> str:
         ],
     }
     content = plain(content)
-    return f"{json.dumps(sealed('submission', content), indent=1, sort_keys=True, allow_nan=False)}\n"
+    text = f"{json.dumps(sealed('submission', content), indent=1, sort_keys=True, allow_nan=False)}\n"
+    try:
+        parsed(text.encode())
+    except ValueError as error:
+        raise ValueError(f"no leaderboard would take these runs: {error}") from error
+    return text
 
 
 def read_submission(path: Path) -> Submission:
@@ -157,11 +169,14 @@ def read_submission(path: Path) -> Submission:
     Raises ValueError, in one line, on anything that `submission_text` would not have written; OSError where
     it cannot be read.
     """
-    found = expect(
-        parse_json(read_regular(path, at_most=BYTES, inside=path.parent)),
-        {"sha256": str, "submission": dict},
-        "the file",
-    )
+    return parsed(read_regular(path, at_most=BYTES, inside=path.parent))
+
+
+def parsed(file: bytes) -> Submission:
+    """Read the content of a file. Raises ValueError as `read_submission` does."""
+    if len(file) > BYTES:
+        raise ValueError(f"it has {len(file):,} bytes; at most {BYTES:,} are read: use several files")
+    found = expect(parse_json(file), {"sha256": str, "submission": dict}, "the file")
     if found["sha256"] != checksum(found["submission"]):
         raise ValueError("its checksum is wrong: the file was changed after it was written")
     kinds = {"format": str, "protocol": dict, "protocol_sha256": str, "rows": list}
@@ -172,7 +187,7 @@ def read_submission(path: Path) -> Submission:
     if content["protocol_sha256"] != protocol.sha256:
         raise ValueError("the hash of its protocol is wrong")
     if not 0 < len(content["rows"]) <= MOST_ROWS:
-        raise ValueError(f"it has {len(content['rows'])} rows; legal are 1 to {MOST_ROWS}")
+        raise ValueError(f"it has {len(content['rows'])} rows; legal are 1 to {MOST_ROWS} a file")
     return Submission(protocol, [read_row(row, protocol) for row in content["rows"]])
 
 
@@ -187,9 +202,29 @@ def read_row(found: object, protocol: Protocol) -> Row:
     row = Row(content["name"], content["runs"])
     if faults := [fault for check in checks(protocol, row.runs) for fault in check.faults]:
         raise ValueError(f"{row.name} breaks the protocol: {faults[0]}")
-    if content["summary"] != row.summary(protocol):
+    if not is_near(content["summary"], row.summary(protocol)):
         raise ValueError(f"mean and standard deviation of {row.name} are not those of its runs")
     return row
+
+
+def is_near(stated: object, computed: Mapping[str, Mapping[str, float | None]]) -> bool:
+    """True where a summary is the one that follows from the runs, up to how another Python rounds sums."""
+    if not isinstance(stated, dict) or stated.keys() != computed.keys():
+        return False
+    for score, numbers in computed.items():
+        found = stated[score]
+        if not isinstance(found, dict) or found.keys() != numbers.keys():
+            return False
+        if not all(is_same(found[name], x) for name, x in numbers.items()):
+            return False
+    return True
+
+
+def is_same(stated: object, computed: float | None) -> bool:
+    """True of two numbers that differ by rounding, or of twice None."""
+    if computed is None or not is_number(stated):
+        return stated is computed
+    return math.isclose(stated, computed, rel_tol=ROUNDING)
 
 
 def check_run(found: object) -> None:
@@ -204,6 +239,7 @@ def check_run(found: object) -> None:
         raise ValueError("a configuration has no data")
     if bad := [name for key in NUMBERS for name, x in result[key].items() if x in NOT_FINITE]:
         raise ValueError(f"{bad[0][:80]} is not a finite number")
+    check_stated(recorded_networks(result))
     record_of(result)
 
 

@@ -36,6 +36,8 @@ from genbench.metrics import (
 )
 from genbench.metrics.cache import load
 from genbench.metrics.features.shipped import ShippedFeatures
+from genbench.records.shipped_networks import SHIPPED as FACTS
+from genbench.records.shipped_networks import check_stated
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
@@ -80,6 +82,17 @@ def extractor_of(shipped: ShippedFeatures) -> FeatureExtractor:
 def test_the_shipped_file_is_the_one_that_was_tested_and_is_small(shipped: ShippedFeatures) -> None:
     assert file_digest(shipped.path) == shipped.sha256
     assert shipped.path.stat().st_size < 1_000_000
+
+
+@each
+def test_records_of_strangers_are_held_to_what_the_shipped_file_says(shipped: ShippedFeatures) -> None:
+    known, facts = FACTS[shipped.protocol], load(shipped.path).facts
+    assert known.accuracy == facts["accuracy"]
+    check_stated({shipped.protocol: known})
+    assert (known.trained_on, known.training_images) == (shipped.option, shipped.training_images)
+    origin = extractor_of(shipped).origin
+    assert origin is not None
+    check_stated({shipped.protocol: origin})
 
 
 def test_it_knows_98_of_100_held_out_digits(digits: ImageData) -> None:

@@ -27,6 +27,7 @@ CONFIG: dict[str, Any] = {
     "runs_dir": "/home/somebody/runs",
     "objective": "fid",
     "image": {"shape": [1, 8, 8]},
+    "model": {"shape": [1, 8, 8]},
     "data": {"_target_": "genbench.data.Digits", "binarize": False},
     "budget": {"images": None, "seconds": 60, "flops": None, "until": None},
     "optim": {"lr": 0.004},

@@ -59,6 +59,7 @@ CHANGES = [
     ({"budget": {"seconds": 60, "images": 5, "device": "cpu"}}, "give one of images, seconds, flops"),
     ({"budget": {"images": float("inf")}}, "must be a number above 0"),
     ({"budget": {"images": 5, "hours": 1}}, "the key 'hours'"),
+    ({"budget": {"images": 0.5}}, "budget.images is 0.5; it must be a whole number above 0"),
     ({"scores": []}, "name one to"),
     ({"scores": ["fid"]}, "does not state its protocol"),
     ({"scores": ["fid[f,n=9,ref=test,ema]"]}, "not of ref=test"),

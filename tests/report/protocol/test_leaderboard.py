@@ -134,6 +134,21 @@ def test_files_that_are_none_are_named_with_the_reason(train: Train, toy: Protoc
     assert all("\n" not in why for why in left_out.values())
 
 
+def test_reasons_do_not_say_where_the_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "submissions"
+    folder.mkdir()
+    (tmp_path / "secret.json").write_text("{}")
+    (folder / "link.json").symlink_to(tmp_path / "secret.json")
+    (folder / "large.json").write_bytes(b" " * (9 * 2**20))
+    monkeypatch.chdir(folder)
+    for given in (folder, Path(), Path("../submissions")):
+        found, left_out = read_submissions(given)
+        assert found == {}
+        assert left_out["link.json"].startswith("link.json is a link to a place outside of the folder")
+        assert left_out["large.json"].startswith("large.json has 9,437,184 bytes, more than")
+        assert str(tmp_path) not in str(left_out)
+
+
 def test_a_folder_without_submissions_is_an_error(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="genbench submit"):
         read_submissions(folder)

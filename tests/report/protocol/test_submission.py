@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genbench.records.feature_network import to_record, wilson
 from genbench.records.files import sealed
+from genbench.records.shipped_networks import SHIPPED
 from genbench.report.protocol.checks import checks
 from genbench.report.protocol.file import Protocol
 from genbench.report.protocol.submission import read_submission, rows_of, submission_text
@@ -28,6 +31,7 @@ def test_runs_as_the_protocol_wants_them_pass(train: Train, toy: Protocol, tmp_p
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("images", {"data_key": "00" * 32}, "train on data=digits as it is published"),
+    ("images", {"config": {"model": {"shape": [1, 16, 16]}}}, "shape [1, 16, 16] instead of [1, 8, 8]"),
     ("budget", {"config": {"budget": {"seconds": 61}}}, "budget.seconds is 61"),
     ("budget", {"config": {"budget": {"images": 5}}}, "budget.images is 5"),
     ("budget", {"config": {"budget": {"until": 2.0}}}, "budget.until=null"),
@@ -157,6 +161,24 @@ def test_a_submission_is_read_as_it_was_written(written: Path, toy: Protocol) ->
     assert row.runs[0]["result"]["data_key"] == KEY
 
 
+def test_what_no_leaderboard_would_read_is_not_written(
+    train: Train, toy: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in toy.seeds:
+        train(seed=seed, change={"choices": {"network": "a" * 3000}})
+    rows, _ = rows_of(tmp_path / "runs")
+    with pytest.raises(
+        ValueError, match=r"no leaderboard would take these runs: a text has 3,000 characters"
+    ):
+        submission_text(toy, rows)
+    monkeypatch.setattr("genbench.report.protocol.submission.LONGEST", 5000)
+    with pytest.raises(ValueError, match="it has 101 rows; legal are 1 to 100 a file"):
+        submission_text(toy, rows * 101)
+    monkeypatch.setattr("genbench.report.protocol.submission.BYTES", 5000)
+    with pytest.raises(ValueError, match="at most 5,000 are read: use several files"):
+        submission_text(toy, rows)
+
+
 def sealed_again(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the content of a submission, and give it the right checksum again, as a stranger could."""
     content = json.loads(path.read_text())["submission"]
@@ -166,6 +188,12 @@ def sealed_again(path: Path, change: Callable[[dict[str, Any]], object]) -> None
 
 def run_of(content: dict[str, Any]) -> dict[str, Any]:
     return content["rows"][0]["runs"][0]
+
+
+def state_network(content: dict[str, Any], protocol: str = "digits-cnn-v1", **changes: float) -> None:
+    """Let a run state of a feature network what is known of the shipped one, but for some changes."""
+    known = to_record({protocol: replace(SHIPPED["digits-cnn-v1"], **changes)})  # type: ignore[arg-type]
+    run_of(content)["result"]["feature_networks"] = known
 
 
 HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
@@ -178,6 +206,11 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c["protocol"].update(settings={"metrics.samples": 10**400}), "must be one number or word"),
     (lambda c: c["rows"][0].update(html="<b>"), "the key 'html'"),
     (lambda c: c["rows"][0]["summary"][FID].update(mean=0.1), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(std=None), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(n="3"), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"][FID].update(more=3), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"].update({FID: 5.1}), "are not those of its runs"),
+    (lambda c: c["rows"][0]["summary"].pop(FID), "are not those of its runs"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: 0.1}), "are not those of its runs"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: "nan"}), "not a finite number"),
     (lambda c: run_of(c)["result"]["metrics"].update({FID: float("nan")}), "not finite"),
@@ -190,6 +223,10 @@ HOSTILE: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: run_of(c)["result"]["config"].update(data=None), "no data"),
     (lambda c: run_of(c)["result"]["choices"].update(model=["a"]), "list"),
     (lambda c: run_of(c)["result"]["choices"].update(model="a" * 3000), "3,000 characters"),
+    (lambda c: state_network(c, accuracy=0.1, accuracy_low=0.1, accuracy_high=0.1), "what is not so"),
+    (lambda c: state_network(c, accuracy_low=0.0), "what is not so"),
+    (lambda c: state_network(c, training_images=7), "ships features of a classifier trained on 1,438"),
+    (lambda c: state_network(c, "mine", accuracy=0.1), "outside its interval"),
     (lambda c: run_of(c).update(seed=7), "its seed is not that of its result"),
     (lambda c: run_of(c).update(seed="0"), "whole number"),
     (lambda c: run_of(c).update(commit=5), "must be text"),
@@ -214,6 +251,26 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(written: Path) 
     written.write_text(written.read_text().replace("5.1", "0.1", 1))
     with pytest.raises(ValueError, match="its checksum is wrong"):
         read_submission(written)
+
+
+def test_a_mean_may_differ_by_rounding_as_another_python_sums(written: Path) -> None:
+    def rounded(content: dict[str, Any]) -> None:
+        summary = content["rows"][0]["summary"][FID]
+        summary |= {"mean": summary["mean"] * (1 + 1e-12), "std": summary["std"] * (1 - 1e-10)}
+
+    sealed_again(written, rounded)
+    assert len(read_submission(written).rows) == 1
+
+
+@pytest.mark.parametrize("right", [356, 357, 358])
+def test_a_shipped_network_may_find_one_image_more_or_less_on_another_machine(
+    right: int, written: Path
+) -> None:
+    low, high = wilson(right, 359)
+    sealed_again(
+        written, lambda c: state_network(c, accuracy=right / 359, accuracy_low=low, accuracy_high=high)
+    )
+    assert len(read_submission(written).rows) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", b'{"sha256": 1}'])
