@@ -55,7 +55,8 @@ def keep_average(
 
     model: of the run at run_dir, with its average of a length, the standard deviation `std` as a share of the
     training. metrics: the scores of that average by their full names, which become those of its result, and
-    networks: the feature networks that they were taken by, by the protocol of their features; likelihood, reconstruction and pictures are left out, as they are of other weights. Its configuration has
+    networks: the feature networks that they were taken by, by the protocol of their features; likelihood,
+    reconstruction and pictures are left out, as they are of other weights. Its configuration has
     weights=ema_0.1 beside all that it was trained by, so that reports tell it from the run, and its costs are
     those of the run. Nothing of the run at run_dir changes. Raises as `check_kept` does.
     """
