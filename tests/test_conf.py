@@ -208,6 +208,20 @@ def test_an_autoencoder_of_an_earlier_run_is_taken_as_it_is(made: Make) -> None:
     assert all(torch.equal(theirs[key], value) for key, value in model.autoencoder.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "of", [("model=gan", "network.generator.width=8"), ("model=autoregressive", "network.width=8")]
+)
+def test_a_run_that_encodes_no_images_is_no_autoencoder(made: Make, of: tuple[str, ...]) -> None:
+    """Of these two one maps latents to images, and the other has none."""
+    run = made(*of)
+    for overrides, message in (
+        (("model=latent_diffusion", "autoencoder=run", f"autoencoder.run_dir={run}"), "encodes no images"),
+        (("model=unclip", "image_encoder=run", f"image_encoder.model.run_dir={run}"), "a model with latents"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            app.build(config(*overrides))
+
+
 def test_a_cascade_takes_the_base_of_an_earlier_run_as_it_is(made: Make) -> None:
     run = made("model=ddpm", "network.width=8", "data=gaussians", "data.size=4")
     cfg = config("model=cascade", "base_model=run", f"base_model.run_dir={run}", "network.width=8")

@@ -39,6 +39,12 @@ def test_guidance_that_a_family_refuses_is_left_out() -> None:
         assert "| `guidance` | `none` | `classifier_free` |" in settings(family).splitlines()
 
 
+def test_augmentation_of_another_family_is_left_out() -> None:
+    assert "| `augmentation` | `none` | `diffaugment` |" in settings("gan").splitlines()
+    for family in ("ddpm", "flow_matching"):
+        assert "| `augmentation` | `none` | `edm` |" in settings(family).splitlines()
+
+
 def test_options_of_other_families_are_left_out() -> None:
     assert fits("network", "unet", "unet_ho2020")
     assert fits("network", "unet", "dit")

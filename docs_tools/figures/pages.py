@@ -18,8 +18,10 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from genbench.app import seeded_model
+from genbench.app.misfit import fitting
 from genbench.app.search_path import composing
 from genbench.config.groups import defaults, option_file, options, settings_of
+from genbench.config.help import is_mixed
 from genbench.diffusion.guidance import GuidedProcess
 from genbench.families.diffusion import Denoising
 from genbench.generator import Generator
@@ -103,9 +105,12 @@ def fits(group: str, default: str, option: str) -> bool:
 
 
 def is_refused(family: str, group: str, option: str) -> bool:
-    """Return True for a guidance that a family cannot have: by a classifier where it is not built with one,
-    by a worse model where a model of this kind cannot guide.
+    """Return True for a part of another family, such as an augmentation, and for a guidance that a family
+    cannot have: by a classifier where it is not built with one, by a worse model where a model of this kind
+    cannot guide.
     """
+    if is_mixed(group):
+        return option not in fitting(f"model={family}", group)
     if group != "guidance" or option in ("none", "classifier_free"):
         return False
     if option == "auto":

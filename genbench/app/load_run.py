@@ -144,6 +144,7 @@ def measuring(
     unchanged = {key: node for key, node in own.items() if not asked & ASKED_BY[key]}
     with naming_record(of_run or ""):
         buildable(unchanged, unchanged.keys() - {"seed"})
+    words = list[str]()
     try:
         # A run whose data and metrics both stay may have lost the overrides that it was composed of.
         needs_words = asked and not unchanged.keys() >= {"data", "metrics"}
@@ -157,7 +158,9 @@ def measuring(
             cfg = buildable(tree, ("data", "metrics"))
         return make(cfg.data), make(cfg.metrics), tree["seed"]
     except (HydraException, OmegaConfBaseException, TypeError, RecursionError) as error:
-        raise ValueError(explain_error(error, overrides)) from error
+        # The run's choice of metrics decides which settings of scores there are.
+        of_metrics = [word for word in words if root_of(word) == "metrics" and "metrics" not in asked]
+        raise ValueError(explain_error(error, [*of_metrics, *overrides])) from error
 
 
 def data_configuration(overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:

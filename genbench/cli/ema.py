@@ -21,11 +21,15 @@ from genbench.cli.verb import (
     warnings_in_lines,
 )
 from genbench.runtime.disk import whole_folder
+from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
     from genbench.evaluation.ema_sweep import EmaSweep
 
 __all__ = ["verbs"]
+
+CLOSE = 0.05
+"""Error of a profile below which an average agrees closely with what the snapshots stand for."""
 
 verbs = typer.Typer()
 
@@ -94,6 +98,10 @@ class EmaLengths:
             raise ValueError("--std is ''; it must be numbers separated by commas, e.g. 0.05,0.1,0.2")
         if self.keep and len(stds) > 1:
             raise ValueError(f"--std is {self.std}, and --keep retains one average: give one length")
+        from genbench.training.power_average import exponent_of
+
+        for std in stds:
+            exponent_of(std)  # raises on a length that no average has
         if self.out is None and not self.keep:
             raise ValueError("--out is missing: give a new folder for the table and the figure")
         if self.out is not None:
@@ -104,12 +112,14 @@ class EmaLengths:
             check_kept(self.run_dir, stds[0])
         found = self.measured(stds)
         say(in_rows(found))
+        warn_of_profiles(found)
         if found.held_out is not None:
             say(f"held-out images (reference for a perfect model): {found.held_out:.4g}")
         if self.out is not None:
             say(f"{self.out}: table.csv (all metrics), ema.png")
         if self.keep:
-            say(f"{keep_average(found.model, self.run_dir, stds[0], found.scores)}: a run with this average")
+            kept = keep_average(found.model, self.run_dir, stds[0], found.scores, found.networks)
+            say(f"{kept}: a run with this average")
 
     def measured(self, stds: Sequence[float]) -> "EmaSweep":
         """Return the scores of averages of some lengths, with their table and figure in --out where one is
@@ -132,6 +142,16 @@ class EmaLengths:
                     metrics=metrics,
                     context=context_on(self.device, seed),
                 )
+
+
+def warn_of_profiles(found: "EmaSweep") -> None:
+    """Warn of averages for which the snapshots do not stand well, see CLOSE."""
+    for std, error in zip(found.curve["std"], found.curve["profile_error"], strict=True):
+        if error > CLOSE:
+            complain(
+                f"the snapshots are {error:.1%} from the average of --std {std:g}, which is close below "
+                f"{CLOSE:.0%} alone: take another length, or train with more trainer.ema_snapshots"
+            )
 
 
 def in_rows(found: "EmaSweep") -> str:

@@ -13,12 +13,15 @@ from genbench.config.groups import defaults, groups, groups_of, option_file, opt
 from genbench.config.option_folders import OWN_OPTIONS, TRAIN
 from genbench.config.schema import ROOT
 
-__all__ = ["folded", "help_text"]
+__all__ = ["folded", "help_text", "is_mixed"]
 
 Fitting = Callable[[str, str], list[str]]
 """From a model's choice, as model=gan, and a group to the options of the group that fit this model."""
 SKIPPED = re.compile(r"_target_|_partial_|defaults:|^  - |\$\{")
 """Lines of an option's file that are no settings."""
+
+PACKAGE = re.compile(r"^_target_: (genbench\.\w+)", re.MULTILINE)
+"""The package in which an option's own class is."""
 
 HEAD = f"""\
 genbench trains, evaluates and compares families of generative image models.
@@ -185,9 +188,21 @@ def settings(group: str, option: str) -> list[str]:
 
 
 def varying() -> set[str]:
-    """Return the groups whose default is not the same in all models, so that some options fit some models."""
+    """Return the groups of which some options fit some models: those whose default is not the same in all
+    models, and those whose options are parts of several families.
+    """
     found: dict[str, set[str]] = {}
     for model in options("model"):
         for key, default in defaults("model", model).items():
             found.setdefault(key.partition("@")[0][1:], set()).add(default)
-    return {group for group, several in found.items() if len(several) > 1}
+    return {group for group, several in found.items() if len(several) > 1 or is_mixed(group)}
+
+
+def is_mixed(group: str) -> bool:
+    """Return True for a group whose options are built by several packages, as augmentation is by
+    genbench.gans and genbench.diffusion; False where an option needs a value of the user's, such as a run,
+    without which nobody can tell what it fits.
+    """
+    texts = [path.read_text() for name in options(group) if (path := option_file(group, name)) is not None]
+    packages = {found[1] for text in texts if (found := PACKAGE.search(text)) is not None}
+    return len(packages) > 1 and not any("???" in text for text in texts)

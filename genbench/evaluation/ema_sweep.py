@@ -16,6 +16,7 @@ from genbench.evaluation.reevaluate import Origin, check_fits
 from genbench.evaluation.sampler_sweep import HELD_OUT, title_of
 from genbench.generator import Generator
 from genbench.metrics import Metrics
+from genbench.records.feature_network import FeatureNetwork
 from genbench.records.files import atomic_file
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.records.run_directory import Run
@@ -48,6 +49,10 @@ class EmaSweep(NamedTuple):
     """The first score, under the name that averages have it by."""
     model: Generator
     """The model with the last of the averages as its weights."""
+    real: dict[str, float]
+    """All scores of held-out images, by their full names; empty where there are too few."""
+    networks: dict[str, FeatureNetwork]
+    """The feature networks that the scores were taken by, with their accuracy."""
 
     @property
     def heights(self) -> dict[str, float]:
@@ -57,9 +62,9 @@ class EmaSweep(NamedTuple):
 
     @property
     def scores(self) -> dict[str, float]:
-        """The metrics of the last of the averages, by their full names."""
+        """The metrics of the last of the averages, and of held-out images, by their full names."""
         row = self.table[self.table[WEIGHTS] == POWER].iloc[-1]
-        return {str(name): float(x) for name, x in row.items() if is_metric(str(name)) and x == x}
+        return self.real | {str(name): float(x) for name, x in row.items() if is_metric(str(name)) and x == x}
 
     @property
     def curve(self) -> "pd.DataFrame":
@@ -117,7 +122,8 @@ def ema_sweep(
     names = [MetricName.parse(str(name)) for name in rows[0] if is_metric(str(name))]
     name = next((name for name in names if name.kind == "fid"), names[0])
     real = evaluator.score_held_out(labelled=bool(model.num_classes), captioned=model.takes_text)
-    sweep = EmaSweep(pd.DataFrame(rows), real.get(str(replace(name, of="test"))), name, model)
+    held_out = real.get(str(replace(name, of="test")))
+    sweep = EmaSweep(pd.DataFrame(rows), held_out, name, model, real, evaluator.networks)
     ema_figure(sweep, out / "ema.png")
     return sweep
 

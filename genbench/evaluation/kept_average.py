@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from genbench.generator import Generator
+from genbench.records.feature_network import FeatureNetwork
 from genbench.records.files import write_json_atomic
 from genbench.records.identity import hashed
 from genbench.records.result import Best, Likelihood, Reconstruction
@@ -44,12 +45,19 @@ def check_kept(run_dir: Path, std: float) -> None:
         raise ValueError(f"{run_dir} holds an average of another run: give that run")
 
 
-def keep_average(model: Generator, run_dir: Path, std: float, metrics: Mapping[str, float]) -> Path:
+def keep_average(
+    model: Generator,
+    run_dir: Path,
+    std: float,
+    metrics: Mapping[str, float],
+    networks: Mapping[str, FeatureNetwork],
+) -> Path:
     """Write a run whose averaged weights are those of a model, and return its directory; see `kept_folder`.
 
     model: of the run at run_dir, with its average of a length, the standard deviation `std` as a share of the
-    training. metrics: the scores of that average by their full names, which become those of its result;
-    likelihood, reconstruction and pictures are left out, as they are of other weights. Its configuration has
+    training. metrics: the scores of that average by their full names, which become those of its result, and
+    networks: the feature networks that they were taken by, by the protocol of their features; likelihood,
+    reconstruction and pictures are left out, as they are of other weights. Its configuration has
     weights=ema_0.1 beside all that it was trained by, so that reports tell it from the run, and its costs are
     those of the run. Nothing of the run at run_dir changes. Raises as `check_kept` does.
     """
@@ -74,6 +82,7 @@ def keep_average(model: Generator, run_dir: Path, std: float, metrics: Mapping[s
         run=there.path.name,
         config={**result.config, **of},
         metrics=dict(metrics),
+        feature_networks=dict(networks),
         likelihood=Likelihood(),
         reconstruction=Reconstruction(),
         samples={},

@@ -36,8 +36,8 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
     network, prior: called here, since the shape of the latents follows from the autoencoder:
     network(shape=(L, h, w)), prior(shape=(L, h, w), num_classes=K, network=network).
     momentum: the least weight of a batch in the moments while the autoencoder is trained.
-    Raises ValueError on numbers outside their range, on an autoencoder of other images, with classes, of
-    texts or with a prior that is trained with it, and on priors that need 8-bit images.
+    Raises ValueError on numbers outside their range, on an autoencoder that cannot encode, of other images,
+    with classes, of texts or with a prior that is trained with it, and on priors that need 8-bit images.
     Source: Rombach et al. 2022, Section 3; scaling by the moments: Appendix G.
     """
 
@@ -50,7 +50,7 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
         shape: tuple[int, int, int],
         num_classes: int,
         *,
-        autoencoder: Latent,
+        autoencoder: Generator,
         network: Callable[..., nn.Module],
         prior: Callable[..., Generator],
         share: float = 0.4,
@@ -61,6 +61,12 @@ class LatentDiffusion(Latent, Trajectory, Noising, FitsAfterTraining):
             raise ValueError(f"model.share is {share}; it must be between 0 and 1, e.g. 0.4")
         if not 0 < momentum <= 1:
             raise ValueError(f"model.momentum is {momentum}; it must be above 0 and at most 1, e.g. 0.01")
+        # A run may be of any model.
+        if not isinstance(autoencoder, Latent):
+            raise ValueError(
+                f"the autoencoder is of class {type(autoencoder).__name__}, which encodes no images (it has "
+                "no map to latents): give autoencoder.run_dir a run of model=vae, autoencoder or vqvae"
+            )
         if autoencoder.takes_text:
             raise ValueError(
                 f"the autoencoder is a {type(autoencoder).__name__} of texts, which go to the prior alone: "

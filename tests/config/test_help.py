@@ -91,8 +91,10 @@ def test_help_on_an_option_shows_its_comment_and_its_settings() -> None:
 
 
 @pytest.mark.parametrize("choice", ["model=gan", "model=ddpm"])
-def test_help_on_a_model_lists_the_networks_that_fit_it_alone(choice: str) -> None:
-    (line,) = [line for line in help_text([choice], fitting).splitlines() if "network: " in line]
+def test_help_on_a_model_lists_the_networks_and_the_augmentation_that_fit_it_alone(choice: str) -> None:
+    text = help_text([choice], fitting).splitlines()
+    assert f"  augmentation: {'diffaugment' if choice == 'model=gan' else 'edm'}, none" in text
+    (line,) = [line for line in text if "network: " in line]
     (others,) = [line for line in help_text([choice]).splitlines() if "network: " in line]
     assert others.split(": ")[1].split(", ") == options("network")
     fit = {

@@ -55,7 +55,9 @@ def test_a_row_for_each_length_beside_the_usual_average_and_raw_weights_and_a_pi
     assert table[fid].nunique() == 3
     assert table["profile_error"][1] < 1e-6 < table["profile_error"][0]
     assert (out / "ema.png").stat().st_size > 1000
-    shown = capsys.readouterr().out
+    shown, said = capsys.readouterr()
+    assert ("from the average of --std 0.2, " in said) == (table["profile_error"][0] > 0.05)
+    assert "from the average of --std 0.05" not in said
     rows = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("|")]
     assert rows[2:] == ["std 0.05", "std 0.2", "EMA of the training", "raw weights"]
     assert shown.count("★") == 1
@@ -103,6 +105,11 @@ def test_an_average_that_is_retained_is_a_run_of_its_own_and_the_first_is_as_it_
     assert rows["training_seconds"].tolist() == [1.5, 1.5]
     score = rows.loc["run-ema0.1", "fid[digits-cnn-v1,n=20,ref=train,ema]"]
     assert f"{score:.4g}" in done.stdout
+    assert rows.loc["run-ema0.1", "fid[digits-cnn-v1,n=20,ref=train,test]"] > 0
+    result = Run(kept).finished_result()
+    assert result is not None
+    assert result.feature_networks.keys() == {"digits-cnn-v1"}
+    assert "the snapshots are " not in done.stderr
     assert verb("sample", kept, "--n", "2", "--out", tmp_path / "images").returncode == 0
 
     for more, said in (("0.1", "-ema0.1 is there already"), ("0.1,0.2", "--keep retains one average")):
@@ -117,6 +124,8 @@ def test_a_run_without_a_result_retains_no_average_and_a_table_needs_a_folder(
     made: Make, verb: Command, tmp_path: Path
 ) -> None:
     run = with_snapshots(made(*DDPM, "scores=[fid]"), tmp_path / "run")
+    too_long = verb("ema", run, "--std", "0.5", "--keep")
+    assert "a standard deviation is 0.5; it must be above 0" in too_long.stderr
     refused = verb("ema", run, "--std", "0.1", "--keep")
     assert "has no result yet: --keep needs a run whose training has ended" in refused.stderr
     assert "--out is missing" in verb("ema", run, "--std", "0.1").stderr
