@@ -27,9 +27,8 @@ def test_every_family_has_a_page_with_its_figure_settings_and_row() -> None:
 
 
 def test_the_numbers_of_families_in_texts_are_those_of_the_options() -> None:
-    numbers = dict(
-        enumerate(["nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"], start=9)
-    )
+    words = ["nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+    numbers = dict(enumerate(words, start=9))
     sweep = read_option(CONF / "sweep" / "families.yaml")["hydra"]["sweeper"]["params"]
     every, compared = numbers[len(options("model"))], numbers[len(sweep["model"].split(","))]
     trained = numbers[len(options("model")) - 2]  # autoencoder draws no images, diffusers is not trained

@@ -134,8 +134,8 @@ def laid_out(parts: Sequence[Sequence[Trial]], score: Column) -> Stability:
         [
             f"{DIVERGED}: runs that ended by an error of their own, such as a loss that is not finite, with "
             "Wilson's 95 % interval of their share. They rank last in median and worst.",
-            f"{', '.join(map(factor, scales))}: mean ± standard deviation over the seeds that finished, at this factor on the "
-            "model's own learning rate (lr_schedule.scale).",
+            f"{', '.join(map(factor, scales))}: mean ± standard deviation over the seeds that finished, "
+            "at this factor on the model's own learning rate (lr_schedule.scale).",
             "A run may finish and have collapsed: its score is then near that of noise, see worst.",
         ],
     )

@@ -137,7 +137,7 @@ def written(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("asked", ["nonsense", "../conf/config", "missing.yaml", ""])
 def test_an_unknown_name_lists_the_shipped_protocols(asked: str) -> None:
-    with pytest.raises(ValueError, match="the protocol is .*digits_60s"):
+    with pytest.raises(ValueError, match=r"the protocol is .*digits_60s"):
         read_protocol(asked)
 
 
