@@ -480,7 +480,7 @@ def test_bad_values_are_refused_with_the_value_before_any_work(overrides: list[s
             ("text=small", "data=captioned", "guidance=classifier"),
             "guidance=classifier_free for a model of text",
         ),
-        (("text=small", "data=captioned", "network.context=0"), "UNet attends to no text"),
+        (("text=small", "data=captioned", "network.context=0"), r"network \(UNet\) takes no text"),
         (("data=captioned", "guidance=classifier_free"), "needs classes or text.*text=small"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from docs_tools.figures.pages import FOLDER, RESULTS, chosen, fits, page, settings, table
 from genbench.config.groups import groups_of, options
+from genbench.config.option_folders import CONF, read_option
 
 PAGES = sorted(FOLDER.glob("*.md"))
 
@@ -23,6 +24,18 @@ def test_every_family_has_a_page_with_its_figure_settings_and_row() -> None:
             assert f"(../img/{path.stem}.png)" in text
             assert "<!-- generated: settings -->" in text
             assert ("<!-- generated: row -->" in text) == (f"[{path.stem}]" in table(RESULTS))
+
+
+def test_the_numbers_of_families_in_texts_are_those_of_the_options() -> None:
+    words = ["nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
+    numbers = dict(enumerate(words, start=9))
+    sweep = read_option(CONF / "sweep" / "families.yaml")["hydra"]["sweeper"]["params"]
+    every, compared = numbers[len(options("model"))], numbers[len(sweep["model"].split(","))]
+    trained = numbers[len(options("model")) - 2]  # autoencoder draws no images, diffusers is not trained
+    index = (FOLDER / "index.md").read_text()
+    assert f"genbench has {every} families, the options of `model=`. {trained.title()} are" in index
+    assert f"`sweep=families` compares {compared} of them" in index
+    assert f"trains {trained} families of generative" in (FOLDER.parents[1] / "README.md").read_text()
 
 
 def test_the_settings_of_a_page_are_all_groups_of_the_family() -> None:

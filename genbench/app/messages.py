@@ -25,6 +25,7 @@ from omegaconf.errors import (
 
 from genbench.app.field_words import instead, keys_of
 from genbench.app.misfit import composed, is_of_misfit, misfit
+from genbench.app.missing_parts import bringing_group, options_with
 from genbench.app.outside_words import asks_for_own, of_outside_classifier, typed_as_setting
 from genbench.app.typed_keys import resolved_place
 from genbench.app.words import parse_override, quoted, unreadable
@@ -222,12 +223,16 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     if is_group(key) or (models and group not in accepted):
         also = f". Models that accept {group}: {', '.join(models)}" if models else ""
         also = also or (". It is one of metrics=several" if group == "more_features" else "")
+        if ways := bringing_group(group, others):
+            return f"{who} accepts {group} only with {' or '.join(ways)}: add {that(ways)}{also}"
         near = [f". Did you mean {name}?" for name in accepted if name.startswith(f"{group}_")]
         return f"{who} does not accept {group}; its groups are {', '.join(accepted)}{also}{''.join(near[:1])}"
     if key in OF_SAMPLES:
         return f"{key} is of samples, and metrics=none and metrics=likelihood draw none: leave it out"
     if settings := instead(key, given_value, others):
         return f"there is no key {key}: write {settings}"
+    if owners := options_with(key, others):
+        return f"there is no key {key}: it belongs to {group}={', '.join(owners)}; choose {that(owners)}"
     # Similar as a whole (budget.imagess), or by the last name alone (batch_size for trainer.batch_size).
     tree = composed_without(key, words)
     last = {path: path.rpartition(".")[2] for path in keys_of(tree)}
@@ -236,14 +241,17 @@ def unknown_key(key: str, words: Sequence[str]) -> str:
     parts = [f"there is no key {key}"]
     if key.startswith("hydra."):
         parts.append(f"a key that Hydra lacks is added by a plus, as +{key}=VALUE")
-    if key == "data.root":
-        parts.append("data=image_folder, fashion_mnist, mnist and cifar10 have it")
     if near:
         parts.append(f"near: {', '.join(list(dict.fromkeys(near))[:4])}")
     above = key.rpartition(".")[0]
     if children := [path for path in last if path.rpartition(".")[0] == above != ""]:
         parts.append(f"{above} has {', '.join(last[path] for path in children)}")
     return "; ".join(parts)
+
+
+def that(choices: Sequence[str]) -> str:
+    """Return how a message refers to the choices that it has just named, of which one is needed."""
+    return "that" if len(choices) == 1 else "one of them"
 
 
 def composed_without(key: str, words: Sequence[str]) -> dict[str, Any]:

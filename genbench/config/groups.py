@@ -8,6 +8,7 @@ from genbench.config.option_folders import option_folders, read_option
 
 __all__ = [
     "accepted_groups",
+    "bringing",
     "defaults",
     "groups",
     "groups_of",
@@ -74,6 +75,18 @@ def groups_of(group: str, option: str, asked: Mapping[str, str]) -> list[str]:
             name = key.partition("@")[0][1:]
             found += [name, *groups_of(name, asked.get(name, default), asked)]
     return found
+
+
+def bringing(group: str, among: Sequence[str]) -> list[str]:
+    """Return the choices of some groups that pull in another group: autoencoder=kl_gan for perceptual.
+    among: the groups whose options are looked through, such as those that a model accepts.
+    """
+    return [
+        f"{name}={option}"
+        for name in dict.fromkeys(among)
+        for option in options(name)
+        if group in groups_of(name, option, {})
+    ]
 
 
 def settings_of(group: str, option: str) -> list[str]:

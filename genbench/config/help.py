@@ -75,16 +75,19 @@ def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
 
 
 def listed_groups() -> list[str]:
-    """Return all groups with their options in lines of at most 80 columns, below the models that accept them:
-    those of every run first, then from many models to one.
+    """Return all groups with their options in lines of at most 80 columns, below the models that accept them,
+    and the options that make others accept them: those of every run first, then from many models to one.
     """
     accepting: dict[str, list[str]] = {group: [] for group in groups()}
     for model in options("model"):
         for group in set(groups_of("model", model, {})) & accepting.keys():
             accepting[group].append(model)
+    ways = brought()
     headings: dict[str, list[str]] = {}
-    for group in sorted(accepting, key=lambda name: (bool(accepting[name]), -len(accepting[name]), name)):
-        headings.setdefault(heading(accepting[group]), []).append(group)
+    for group in sorted(
+        accepting, key=lambda name: (bool(accepting[name] or name in ways), -len(accepting[name]), name)
+    ):
+        headings.setdefault(heading(accepting[group], ways.get(group, [])), []).append(group)
     lines = []
     for title, members in headings.items():
         rank = {group: FIRST.index(group) if group in FIRST else len(FIRST) for group in members}
@@ -93,13 +96,34 @@ def listed_groups() -> list[str]:
     return lines
 
 
-def heading(models: Sequence[str]) -> str:
-    """Return the heading above the groups that these models accept; none stands for what every run has."""
-    if not models:
+def brought() -> dict[str, list[str]]:
+    """Return the groups that some models accept only with an option of another group, and these choices:
+    {"perceptual": ["autoencoder=kl_gan", ..]}. Groups of which most options fit one model alone are left out.
+    """
+    accepting = [set(groups_of("model", model, {})) for model in options("model")]
+    found: dict[str, list[str]] = {}
+    for name in sorted(set().union(*accepting) - varying()):
+        lacking = [own for own in accepting if name in own]
+        for option in options(name):
+            for group in dict.fromkeys(groups_of(name, option, {})):
+                if any(group not in own for own in lacking):
+                    found.setdefault(group, []).append(f"{name}={option}")
+    return found
+
+
+def heading(models: Sequence[str], ways: Sequence[str]) -> str:
+    """Return the heading above the groups that these models accept, and others by way of these choices, such
+    as autoencoder=kl_gan; none of both stand for what every run has.
+    """
+    if not models and not ways:
         return "Of every run"
     if len(models) > len(options("model")) / 2:
         return "Of every model that is trained"
-    return fill(f"Of model={', '.join(models)}", WIDTH, subsequent_indent="  ")
+    chosen: dict[str, list[str]] = {"model": list(models)} if models else {}
+    for group, option in (way.split("=") for way in ways):
+        chosen.setdefault(group, []).append(option)
+    words = "; ".join(f"{group}={', '.join(several)}" for group, several in chosen.items())
+    return fill(f"Of {words}", WIDTH, subsequent_indent="  ")
 
 
 def listed_group(group: str) -> str:

@@ -229,9 +229,9 @@ def check_text(text: TextEncoder, network: nn.Module, num_classes: int) -> None:
         )
     context = network.context if isinstance(network, TextNetwork) else 0
     if context != text.width:
-        attends = f"attends to vectors of {context} numbers" if context else "attends to no text"
+        takes = f"takes vectors of {context} numbers" if context else "takes no text"
         raise ValueError(
-            f"{text.name} gives vectors of {text.width} numbers, and the network {type(network).__name__} "
-            f"{attends}: take network=unet with network.context={text.width}, or derive the network from "
-            "genbench.text.encoder.TextNetwork"
+            f"{text.name} gives vectors of {text.width} numbers, and the network ({type(network).__name__}) "
+            f"{takes}: choose network=unet network.context={text.width}; a network of your own takes text "
+            "as a genbench.text.encoder.TextNetwork"
         )

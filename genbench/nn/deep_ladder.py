@@ -257,11 +257,16 @@ def map_count(
             most = int(math.log2(max(shorter, 1))) + 2
             if not 2 <= len(given) <= most:
                 raise ValueError(
-                    f"network.{name} has {len(given)} entries, one for each map; images of {shape[1]}x"
+                    f"network.{name} has {entries(len(given))}, one for each map; images of {shape[1]}x"
                     f"{shape[2]} folded by network.patch={patch} have 2 to {most} maps, the last of one pixel"
                 )
             return len(given)
     return len(multipliers_down_to(SMALLEST_MAP, longer)) + 1
+
+
+def entries(count: int) -> str:
+    """Return a number of entries in words: 1 entry, 2 entries."""
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def each_map(name: str, given: int | Sequence[int], count: int) -> list[int]:
@@ -269,9 +274,10 @@ def each_map(name: str, given: int | Sequence[int], count: int) -> list[int]:
     numbers = [given] * count if isinstance(given, int) else list(given)
     if len(numbers) != count:
         raise ValueError(
-            f"network.{name} is {numbers}; it must have {count} entries, one for each map, the largest "
+            f"network.{name} is {numbers}; it must have {entries(count)}, one for each map, the largest "
             "first, or be one number for all"
         )
-    for number in numbers:
-        check_count(f"network.{name}", number, MOST_LAYERS, usual=2)
+    for place, number in enumerate(numbers):
+        of_map = "" if isinstance(given, int) else f"[{place}]"
+        check_count(f"network.{name}{of_map}", number, MOST_LAYERS, usual=2)
     return numbers

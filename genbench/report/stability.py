@@ -122,7 +122,7 @@ def laid_out(parts: Sequence[Sequence[Trial]], score: Column) -> Stability:
         "best",
         "median",
         "worst",
-        *(f"×{scale:g}" for scale in scales),
+        *map(factor, scales),
         *spreads,
     ]
     return Stability(
@@ -135,11 +135,16 @@ def laid_out(parts: Sequence[Sequence[Trial]], score: Column) -> Stability:
             f"{DIVERGED}: runs that ended by an error of their own, such as a loss that is not finite, with "
             "Wilson's 95 % interval of their share. They rank last in median and worst; the "
             "median of an even number of runs is the mean of its two in the middle, if none diverged.",
-            "×0.3, ×1, ..: mean ± standard deviation over the seeds that finished, at this factor on the "
-            "model's own learning rate (lr_schedule.scale).",
+            f"{', '.join(map(factor, scales))}: mean ± standard deviation over the seeds that finished, "
+            "at this factor on the model's own learning rate (lr_schedule.scale).",
             "A run may finish and have collapsed: its score is then near that of noise, see worst.",
         ],
     )
+
+
+def factor(scale: float) -> str:
+    """Return a factor on the learning rate as tables write it: ×0.3, ×100,000, ×1e-06."""
+    return f"×{scale:,.0f}" if scale >= 1000 and scale.is_integer() else f"×{scale:g}"
 
 
 def figures(trials: Sequence[Trial], scales: Sequence[float], score: Column) -> list[str]:

@@ -123,6 +123,49 @@ def test_a_wrong_word_is_told_with_what_is_near_it(word: str, says: str) -> None
     assert "To append" not in text  # Hydra's advice, which leads into the next refusal
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("model=vae", "adversarial.weight=1"), "it belongs to adversarial=patch; choose that"),
+        (("augmentation.p=0.5",), "there is no key augmentation.p: it belongs to augmentation=edm; choose"),
+        (
+            ("model=flow", "dequantization=uniform", "dequantization.sigma=0.1"),
+            "it belongs to dequantization=gaussian; choose that",
+        ),
+        (("model=vae", "network.patch=2"), "network=deep_ladder, ladder; choose one of them"),  # not dit
+        (("data.root=PATH",), "fashion_mnist, image_folder"),
+    ],
+)
+def test_a_setting_of_another_option_is_told_with_the_options_that_have_it(
+    words: tuple[str, ...], says: str
+) -> None:
+    assert says in explain_error(error_of(*words), words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("model=latent_diffusion", "perceptual=features"),
+            "model=latent_diffusion accepts perceptual only with autoencoder=kl_gan or autoencoder=vq_gan: "
+            "add one of them. Models that accept perceptual: vae, vqvae",
+        ),
+        (
+            ("model=cascade", "pairing.solver=1"),
+            "accepts pairing only with base_model=flow_matching: add that",
+        ),
+        (
+            ("model=consistency", "sampler=ddim"),
+            "does not accept sampler; its groups are",
+        ),  # as process=gaussian is refused
+    ],
+)
+def test_a_group_that_an_option_would_bring_is_told_with_these_options(
+    words: tuple[str, ...], says: str
+) -> None:
+    assert says in explain_error(error_of(*words), words)
+
+
 def test_what_is_near_is_sought_in_the_model_that_was_asked_for() -> None:
     def near(*words: str) -> str:
         return explain_error(error_of(*words), words)

@@ -40,6 +40,10 @@ def test_groups_stand_below_the_models_that_accept_them() -> None:
     page = help_text([])
     of_gan = page.split("Of model=gan\n")[1].split("\n\n")[0]
     assert re.findall(r"^  (\w+)", of_gan, re.MULTILINE) == ["criterion", "penalty"]
+    of_vaes = page.split("Of model=vae, vqvae; autoencoder=kl_gan, vq_gan\n")[1].split("\n\n")[0]
+    assert re.findall(r"^  (\w+)", of_vaes, re.MULTILINE) == ["adversarial", "perceptual"]
+    of_guidance = page.split("Of guidance=classifier_outside\n")[1].split("\n\n")[0]
+    assert of_guidance.split()[0] == "guidance_network"
     of_every_run = page.split("Of every run\n")[1].split("\n\n")[0]
     assert of_every_run.split()[0] == "model"
 

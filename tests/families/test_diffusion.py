@@ -106,9 +106,9 @@ class Plain(nn.Module):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Plain(), r"Plain attends to no text: take network=unet.*TextNetwork"),
-        (UNet((1, 4, 4), width=8, multipliers=[1]), "UNet attends to no text"),
-        (UNet((1, 4, 4), width=8, multipliers=[1], context=6), "8 numbers.*attends to vectors of 6 numbers"),
+        (Plain(), r"the network \(Plain\) takes no text: choose network=unet.*TextNetwork"),
+        (UNet((1, 4, 4), width=8, multipliers=[1]), r"network \(UNet\) takes no text"),
+        (UNet((1, 4, 4), width=8, multipliers=[1], context=6), "8 numbers.*takes vectors of 6 numbers"),
     ],
 )
 def test_a_network_that_attends_to_no_text_or_to_another_one_is_refused(

@@ -149,6 +149,8 @@ def test_labels_change_every_pixel_and_every_posterior() -> None:
         ({"layers": 0}, r"network\.layers is 0"),
         ({"layers": [1] * 6}, r"network\.layers has 6 entries.*have 2 to 5 maps"),
         ({"layers": [1, 2], "blocks": [1, 1, 1]}, r"network\.blocks is \[1, 1, 1\]; it must have 2 entries"),
+        ({"layers": [1]}, r"network\.layers has 1 entry, one for each map"),
+        ({"layers": [1, 0, 2]}, r"network\.layers\[1\] is 0"),
         ({"bottleneck": 0.0}, r"network\.bottleneck is 0\.0"),
         ({"latent_channels": 0}, r"network\.latent_channels is 0"),
         ({"patch": 3}, r"network\.patch is 3"),

@@ -60,6 +60,14 @@ def test_diverged_runs_are_counted_with_an_interval_and_rank_last(sow: Sow, tmp_
     assert [places[f"×{scale}"] for scale in ("0.3", "1", "3")] == ["5.0 ± 1.0", "2.0 ± 1.0", "9.0 (1 of 3)"]
     assert places["std over seeds"] == "1.0"
     assert places["std over rates"] == "3.5"
+    assert found(tmp_path).notes[1].startswith("×0.3, ×1, ×3: mean ± ")
+
+
+def test_large_factors_are_written_out(sow: Sow, tmp_path: Path) -> None:
+    for scale in (0.25, 1, 100_000):
+        sow(scale, 0, 2.0)
+    assert found(tmp_path).notes[1].startswith("×0.25, ×1, ×100,000: mean ± ")
+    assert "×100,000" in found(tmp_path).heads
 
 
 def test_a_rate_at_which_all_runs_diverged_says_so(sow: Sow, tmp_path: Path) -> None:

@@ -127,10 +127,12 @@ def read_protocol(asked: str) -> Protocol:
     is_file = asked.endswith((".yaml", ".yml"))
     if not is_file and asked not in names():
         known = ", ".join(names())
-        raise ValueError(f"--protocol is {asked!r}; choose from {known}, or give the path of a .yaml file")
+        raise ValueError(f"the protocol is {asked!r}; choose from {known}, or give the path of a .yaml file")
     path = Path(asked) if is_file else PROTOCOLS / f"{asked}.yaml"
     if not path.exists():
-        raise ValueError(f"--protocol is {asked!r}, and there is no such file; shipped: {', '.join(names())}")
+        raise ValueError(
+            f"the protocol is {asked!r}, and there is no such file; shipped: {', '.join(names())}"
+        )
     content = read_regular(path, at_most=BYTES)
     try:
         check_nodes(content)

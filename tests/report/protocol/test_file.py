@@ -1,6 +1,7 @@
 """Protocol files: what is read, what is refused with which words, and the commands that follow from one."""
 
 import copy
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,25 @@ def test_a_strangers_file_executes_nothing_and_is_refused(
     assert message in str(raised.value)
 
 
+def test_the_protocols_of_the_page_can_be_read(tmp_path: Path) -> None:
+    page = (PROTOCOLS.parent / "docs" / "leaderboard.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    found = [read_protocol(str(written(tmp_path / "mine.yaml", block))) for block in blocks]
+    assert [rules.budget for rules in found] == [
+        {"images": 20000},
+        {"seconds": 30, "device": "cpu (1 thread)"},
+    ]
+
+
+def written(path: Path, text: str) -> Path:
+    """Write a file anew and return its path."""
+    path.write_text(text)
+    return path
+
+
 @pytest.mark.parametrize("asked", ["nonsense", "../conf/config", "missing.yaml", ""])
 def test_an_unknown_name_lists_the_shipped_protocols(asked: str) -> None:
-    with pytest.raises(ValueError, match="digits_60s"):
+    with pytest.raises(ValueError, match=r"the protocol is .*digits_60s"):
         read_protocol(asked)
 
 
