@@ -93,7 +93,7 @@ ROWS = (
     Wrong("main features=inception features.weights=.", ("features.weights", "not a file")),
     Wrong("main features=inception features.weights=w.pth seed=1", ("w.pth",), weights(b"PK\3\4 cut")),
     Wrong("main features.weights=w.pth", ("w.pth", "features=inception"), weights(b"")),
-    Wrong("main features=null", ("features=null", "choose from auto, classifier")),
+    Wrong("main features=null", ("features=null", "choose from auto, captioned")),
     Wrong("main metrics.samples=0", ("metrics.samples is 0", "or more")),
     Wrong("main metrics.samples=-1", ("metrics.samples is -1", "or more")),
     Wrong("main metrics.samples=5", ("metrics.samples is 5", "scores.is needs 20")),
