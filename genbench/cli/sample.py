@@ -218,9 +218,10 @@ class SamplerSweep:
 
     def run(self) -> None:
         """Check the options, evaluate each combination, and write and print the table."""
-        out = next_sweep(self.run_dir) if self.out is None else self.out
+        if self.out is not None:
+            check_new(self.out)  # before the imports, which take seconds
         check_run(self.run_dir)
-        check_new(out)  # before the imports, which take seconds
+        out = next_sweep(self.run_dir) if self.out is None else self.out
         from genbench import app as application
         from genbench.evaluation.sampler_sweep import SCALE, combinations
         from genbench.evaluation.sampler_sweep import sampler_sweep as sweep

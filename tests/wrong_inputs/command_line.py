@@ -103,7 +103,7 @@ ROWS = (
     Wrong("main prior=ddpm", ("model=ddpm does not accept prior", "its groups are process")),
     # Options that belong to another model, or do not go together.
     Wrong("main network=dcgan", ("network=dcgan does not fit model=ddpm", "unet, unet_folded")),
-    Wrong("main network=resnet_vae", ("network=resnet_vae does not fit model=ddpm", "choose from dit,")),
+    Wrong("main network=resnet_vae", ("network=resnet_vae does not fit model=ddpm", "choose from ddpm_pp,")),
     Wrong("main model=gan network=unet", ("does not fit model=gan", "choose from dcgan, r3gan, resnet_gan")),
     Wrong(
         "main model=autoregressive network=unet",
