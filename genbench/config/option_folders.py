@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -121,12 +122,18 @@ def read_option(path: Path) -> dict[str, Any]:
     where it is not YAML or no mapping, since a plug-in or the user wrote it.
     """
     try:
-        found = yaml.safe_load(path.read_text()) or {}
+        found = deepcopy(parsed(path.read_text())) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path} must hold keys with values, and holds a {type(found).__name__}")
     return found
+
+
+@cache
+def parsed(text: str) -> Any:  # noqa: ANN401
+    """Parse the text of an option's file once, however often it is asked for."""
+    return yaml.safe_load(text)
 
 
 def use_folder(folder: str | Path) -> None:
