@@ -55,7 +55,7 @@ def chosen(only: str, legal: Sequence[str]) -> list[str]:
 
     Raises typer.BadParameter on a name that is not legal.
     """
-    names = listed(only, str) or list(legal)
+    names = listed(only, str, "--only") or list(legal)
     if unknown := [name for name in names if name not in legal]:
         raise typer.BadParameter(f"{unknown[0]!r} is unknown; choose from {', '.join(legal)}")
     return names
