@@ -18,10 +18,11 @@ import omegaconf
 from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
-from hydra._internal.defaults_list import DefaultsList
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.default_element import DefaultsTreeNode, InputDefault, ResultDefault
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.grammar_parser import parse
 
 __all__ = ["ComposedJobs", "parsed_once", "replaced", "same_choices"]
 
@@ -30,7 +31,7 @@ FILES, TEXTS = 1024, 8192
 JOBS = 2000
 """Configurations of jobs that wait for their start, at 30 kB each; those beyond are composed again."""
 
-load, parse, interpolation_map = OmegaConf.load, omegaconf.base.parse, defaults_list._create_interpolation_map
+load, interpolation_map = OmegaConf.load, defaults_list._create_interpolation_map
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def loaded(content: str) -> bytes:
     return pickle.dumps(load(io.StringIO(content)))
 
 
-def quick_map(overrides: Any, defaults: Sequence[InputDefault], self_added: bool) -> DictConfig:  # noqa: ANN401
+def quick_map(overrides: Any, defaults: list[InputDefault], self_added: bool) -> DictConfig:  # noqa: ANN401
     """Return the choices that some defaults may refer to; none where no default refers to any."""
     refers = any(not default.is_self() and default.is_interpolation() for default in defaults)
     return interpolation_map(overrides, defaults, self_added) if refers else DictConfig({})
@@ -91,7 +92,7 @@ def same_choices() -> Iterator[None]:
 
     No change of an option's file is seen inside the block: it is for one command, with all jobs of its sweep.
     """
-    plain_list, plain_merge = config_loader_impl.create_defaults_list, vars(ConfigLoaderImpl)[MERGE]
+    plain_merge = vars(ConfigLoaderImpl)[MERGE]
     lists, merged = dict[tuple[object, ...], DefaultsList](), dict[int, bytes]()
 
     def quick_list(
@@ -106,7 +107,7 @@ def same_choices() -> Iterator[None]:
         folders = (f"{source.scheme()}{source.path}" for source in repo.get_sources())
         key = (config_name, prepend_hydra, *folders, None, *(each.input_line for each in decide))
         if key not in lists:
-            found = plain_list(repo, config_name, overrides_list, prepend_hydra, skip_missing)
+            found = create_defaults_list(repo, config_name, overrides_list, prepend_hydra, skip_missing)
             if has_missing(found.defaults_tree):  # which is an error, or not, as `skip_missing` says
                 return found
             lists[key] = found
