@@ -44,7 +44,8 @@ can resume from its checkpoint with `skip`.
 
 
 def hashed(tree: dict[str, Any]) -> str:
-    """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits.
+    """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits; the
+    configuration itself is not changed.
 
     Classes count by their first paths, so that moving a class changes no identity, and keys of later versions
     only where they do something. Runs of one identity are one run: the same command finds its directory by
