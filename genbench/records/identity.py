@@ -34,6 +34,7 @@ MACHINE_ONLY = (
     "trainer.on_nonfinite",
     "trainer.devices",
     "trainer.compile",
+    "trainer.cuda_graphs",
     "trainer.animation",
 )
 """Keys that change where and how a run is computed and stored, but none of its numbers.

@@ -23,7 +23,8 @@ from genbench.runtime.processes import saved_buffers
 from genbench.training.budget import Budget, crossed
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.closed_form_fit import FEWEST, fit, fit_images
-from genbench.training.data_parallel import backward, phase_losses, strides_ignored
+from genbench.training.cuda_graphs import steps_of
+from genbench.training.data_parallel import phase_losses, strides_ignored
 from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
 from genbench.training.hooks import Hooks, OnSample
@@ -34,7 +35,7 @@ from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
 from genbench.training.snapshots import Snapshots
 from genbench.training.state import Trained
-from genbench.training.step import Start, model_batch, only, rates, update
+from genbench.training.step import Start, model_batch, only, rates
 from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
@@ -51,7 +52,8 @@ class Trainer:
     """The settings of the loop.
 
     batch_size: images of one update; accumulate: parts it is split into where memory is short;
-    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
+    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile;
+    cuda_graphs: launch each step as recorded graphs (see training.cuda_graphs).
     clip_norm: bound on the gradient's norm (None: no bound). skip_grad_norm: norm, before it is clipped, from
     which on a batch makes no update and is counted (None: all do), as in Child 2021 (VDVAE), Section 3.4.
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
@@ -68,6 +70,7 @@ class Trainer:
     accumulate: int = 1
     devices: int = 1
     compile: bool = False
+    cuda_graphs: bool = False
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
@@ -183,6 +186,7 @@ def train(
     buffers = saved_buffers(model)
     processes.copy_first([*model.parameters(), *buffers])
     loss_of = phase_losses(model, learned, processes.count)
+    backward, update = steps_of(model, device, graphs=trainer.cuda_graphs)
 
     # Order of the images, values for the log, clock
     order = EpochOrder(len(data.train), context.seed)

@@ -80,13 +80,14 @@ def captions_of(split: Split, index: Tensor, device: torch.device) -> Condition:
 
 def update(
     optimizer: Optimizer,
-    lr_factor: float,
+    lr_factor: float | Tensor,
     clip_norm: float | None,
     loss: Tensor,
     scaler: LossScaler | None = None,
     skip_norm: float | None = None,
 ) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
+    lr_factor: of the learning rate; () on the device where a CUDA graph is to read it.
     scaler: of the loss whose gradients these are; they are unscaled first, and its scale is updated.
     skip_norm: the norm from which on an update is skipped; None: never.
 
