@@ -20,11 +20,11 @@ from genbench.errors import Failure
 from genbench.generator import Condition, Generator, Loss, Y
 from genbench.runtime.global_batch import Part
 from genbench.runtime.memory import is_out_of_memory
-from genbench.training.data_parallel import backward
+from genbench.training.data_parallel import Backward, backward
 from genbench.training.loss_scale import LossScaler
 from genbench.training.step import update
 
-__all__ = ["WARM_UP", "Backward", "GraphedSteps", "Recorder", "Update", "record_graph", "steps_of"]
+__all__ = ["WARM_UP", "GraphedSteps", "Recorder", "Update", "record_graph", "steps_of"]
 
 T = TypeVar("T")
 Recorder = Callable[[Callable[[], Any]], Callable[[], Any]]
@@ -33,14 +33,6 @@ time."""
 WARM_UP = 3
 """Steps of each kind that are taken as usual before one is recorded: libraries allocate memory at their first
 calls, which a graph cannot, and optimizers make their state. torch's guide takes as many."""
-
-
-class Backward(Protocol):
-    """Computes a loss and adds its gradient: `data_parallel.backward`, or the same by a graph."""
-
-    def __call__(
-        self, loss: nn.Module, x: Tensor, y: Y, *, step: int, part: Part, scaler: LossScaler | None = None
-    ) -> Loss: ...
 
 
 class Update(Protocol):
