@@ -116,7 +116,8 @@ def main(
 
 def toy(device: torch.device) -> Setting:
     """Return a setting that takes seconds on a CPU."""
-    return Setting(device, images=1, seconds=0.05, samples=3, at_once=2, batches=(2, 4), width=32, size=64)
+    quick = Setting(device, lines=3, least_steps=1, images=1, seconds=0.05, samples=3, at_once=2)
+    return replace(quick, batches=(2, 4), width=32, size=64)
 
 
 def parts(setting: Setting, models: Models) -> Iterator[Part]:

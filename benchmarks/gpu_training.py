@@ -37,8 +37,6 @@ __all__ = [
 
 SHAPE = (3, 32, 32)
 IMAGES = 10_000
-LINES = 8  # of the log, between which a training is timed
-LEAST_STEPS = 4  # between two of them; graphs are recorded before the first
 GRAPHS = ("trainer.cuda_graphs=true",)
 PUBLISHED_PEAK = 989e12
 """Dense bf16 products of an H100 or H200 (SXM), in operations a second, as NVIDIA states them."""
@@ -48,12 +46,15 @@ PUBLISHED_PEAK = 989e12
 class Setting:
     """What the parts of the benchmark share.
 
-    images: of a timed training, at least. seconds: limit of a row that draws or extracts. samples, at_once:
+    lines: of the log of a timed training, least_steps: between two of them, of which the first must cover the
+    recording of graphs. images: of such a training, at least. seconds: limit of a row that draws or extracts. samples, at_once:
     of each family, and of a batch of them. batches: sizes of training batches. width: of the peers' U-Nets,
     128 in the paper. size: of the products that find the peak, which is of bf16, in operations a second.
     """
 
     device: torch.device
+    lines: int = 8
+    least_steps: int = 4
     images: int = 16_384
     seconds: float = 12.0
     samples: int = 10_000
@@ -67,7 +68,7 @@ class Setting:
 
     def steps(self, batch: int) -> int:
         """Return the steps of a timed training, a multiple of the lines of its log."""
-        return LINES * max(LEAST_STEPS, self.images // (batch * LINES))
+        return self.lines * max(self.least_steps, self.images // (batch * self.lines))
 
 
 def source() -> RandomImages:
@@ -81,7 +82,7 @@ def mine(setting: Setting, name: str, overrides: Sequence[str], batch: int, prec
     def work() -> Row:
         steps = setting.steps(batch)
         words = [*overrides, f"precision={precision}", f"trainer.batch_size={batch}", "metrics=none"]
-        words += [f"trainer.log_every_images={steps // LINES * batch}"]
+        words += [f"trainer.log_every_images={steps // setting.lines * batch}"]
         reset_peak_memory(setting.device)
         who = Ours(name, words, device=setting.device, source=source())
         watch = Stopwatch()
@@ -110,9 +111,9 @@ def theirs(setting: Setting, name: str, make: Callable[[], Peer], precision: str
         peer = make() if precision == "fp32" else Autocast(make(), device)
     data = prepare(source(), progress=Progress(None))
     who = PeerContender(peer, data, progress=Progress(None), batch_size=batch, device=device)
-    each = setting.steps(batch) // LINES
+    each = setting.steps(batch) // setting.lines
     take_steps(who, device, each)
-    turns = [seconds(partial(take_steps, who, device, each)) for _ in range(LINES - 1)]
+    turns = [seconds(partial(take_steps, who, device, each)) for _ in range(setting.lines - 1)]
     return numbers(setting, who, each * batch / median(turns))
 
 

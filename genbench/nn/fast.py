@@ -26,7 +26,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Te
     Short sequences in bfloat16 on a CPU are computed in float32: the backward pass of torch's bfloat16 kernel
     takes 23 ms where the float32 one takes 1 to 3 ms (64 images, 16 to 49 positions, one core with AMX); from
     256 positions on it is as fast. Under forward-mode differentiation (torch.func.jvp), for which torch's
-    fused kernels have no formula, its kernel of plain products is taken.
+    fused kernels have no formula, its kernel of plain products is taken. On a GPU the numbers of a head are
+    laid side by side, without which torch passes over its flash kernel.
     Source: Vaswani et al. 2017, Eq. 1.
     """
     if any(unpack_dual(each).tangent is not None for each in (q, k, v)):
@@ -36,6 +37,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Te
         with torch.autocast("cpu", enabled=False):
             wide = (q.float(), k.float(), v.float())
             return F.scaled_dot_product_attention(*wide, attn_mask=mask, is_causal=causal).to(q.dtype)
+    if q.is_cuda:
+        q, k, v = (each if each.stride(3) == 1 else each.contiguous() for each in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
@@ -60,6 +63,8 @@ class GroupNorm(nn.GroupNorm):
     On a CPU, large float32 maps in channels_last memory go through `Normalise`, since torch takes about 4
     times as long on them as on contiguous ones. bfloat16 maps are normalised in float32: torch's bfloat16
     kernel takes longer, by a factor of 2 to 6 with the machine (`python -m benchmarks.fast` measures it).
+    On a GPU maps in channels_last memory remain so: torch's kernel answers in the contiguous layout, in which
+    all convolutions behind it would change the layout and back.
     Source: Wu & He 2018, Eq. 1 and 7; scale and shift: Perez et al. 2018 (FiLM), Eq. 2.
     """
 
@@ -77,6 +82,8 @@ class GroupNorm(nn.GroupNorm):
             y = Normalise.apply(pixels.flatten(1, 2), weight, bias, self.num_groups, self.eps)
             return y.reshape(pixels.shape).permute(0, 3, 1, 2)  # (B, C, H, W)
         h = super().forward(x)
+        if x.is_cuda and lies_channels_last(x) and not torch.compiler.is_compiling():
+            h = h.contiguous(memory_format=torch.channels_last)
         return h if scale is None or shift is None else h * (1 + scale) + shift
 
     def slow_in_torch(self, x: Tensor) -> bool:
@@ -86,7 +93,7 @@ class GroupNorm(nn.GroupNorm):
             and x.numel() > MANY
             and x.device.type == "cpu"
             and x.dtype == torch.float32
-            and x.is_contiguous(memory_format=torch.channels_last)
+            and lies_channels_last(x)
             and not torch.compiler.is_compiling()  # which fuses torch's own formula better
             and unpack_dual(x).tangent is None  # `Normalise` has no forward derivative
         )
@@ -131,6 +138,11 @@ class Normalise(torch.autograd.Function):
         of_x.addcmul_(slope, factor.flatten(1)[:, None])
         parameters = (of.flatten(1).sum_to_size(weight.shape) for of in (of_weight, of_bias))
         return of_x, *parameters, None, None
+
+
+def lies_channels_last(x: Tensor) -> bool:
+    """Return True for maps (B, C, H, W) whose channels lie side by side in memory."""
+    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def by_group(values: Tensor, groups: int) -> Tensor:
