@@ -18,6 +18,7 @@ from benchmarks.gpu_other import (
     REPORTED,
     checkpoint_rows,
     feature_rows,
+    layout_rows,
     peak_rows,
     process_rows,
     sampling_rows,
@@ -91,7 +92,19 @@ TRAINING_NOTES = (
     "Operations are those of products, convolutions, attention. The peers' bf16 is autocast around a step.",
 )
 PARTS = (
-    *("peak", "equal", "unet", "compiled", "batches", "edm", "sampling", "dit", "features", "checkpoints"),
+    *(
+        "peak",
+        "equal",
+        "unet",
+        "compiled",
+        "batches",
+        "edm",
+        "sampling",
+        "layout",
+        "dit",
+        "features",
+        "checkpoints",
+    ),
     "processes",
 )
 
@@ -145,6 +158,7 @@ def parts(setting: Setting, models: Models) -> Iterator[Part]:
     others = {
         "equal": ("Steps with graphs and without", partial(equal_rows, setting, models.equal)),
         "sampling": (f"{setting.samples:,} samples", partial(sampling_rows, setting, models.families)),
+        "layout": ("Group norms and convolutions by layout", partial(layout_rows, setting)),
         "features": ("Inception's features of 3x32x32", partial(feature_rows, setting, many)),
         "checkpoints": ("Stall by checkpoints", partial(checkpoint_rows, setting, models.edm, few)),
         "processes": ("Two processes", partial(process_rows, setting, models.two_cards)),

@@ -46,10 +46,11 @@ PUBLISHED_PEAK = 989e12
 class Setting:
     """What the parts of the benchmark share.
 
-    lines: of the log of a timed training, least_steps: between two of them, of which the first must cover the
-    recording of graphs. images: of such a training, at least. seconds: limit of a row that draws or extracts. samples, at_once:
-    of each family, and of a batch of them. batches: sizes of training batches. width: of the peers' U-Nets,
-    128 in the paper. size: of the products that find the peak, which is of bf16, in operations a second.
+    lines: of the log of a timed training. least_steps: between two of them; the first ones must cover the
+    recording of graphs. images: of such a training, at least. seconds: limit of a row that draws or extracts.
+    samples, at_once: of each family, and of a batch of them. batches: sizes of training batches. width: of
+    the peers' U-Nets, 128 in the paper. size: of the products that find the peak, which is of bf16, in
+    operations a second.
     """
 
     device: torch.device

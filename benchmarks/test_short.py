@@ -8,9 +8,11 @@ import torch
 
 from benchmarks import fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
 from benchmarks.console import Row, Table, show
-from benchmarks.contenders import CPU
+from benchmarks.contenders import CPU, Ours
 from benchmarks.gpu_report import Part, Report
+from benchmarks.images import RandomImages
 from benchmarks.matched_networks import GROUPS
+from genbench.contract.fake_cuda import unstated_reads
 
 SHORT = 0.05  # seconds of a turn
 
@@ -81,6 +83,16 @@ def test_gpu_but_for_the_device(part: str, tmp_path: Path) -> None:
     failed = [row for row in rows if "Error:" in row]
     assert rows
     assert all("is no GPU" in row or "PeerNotInstalled" in row for row in failed), failed
+
+
+@pytest.mark.parametrize("name", ["ho", "edm", "dit"])
+def test_the_networks_of_the_gpu_benchmark_train_and_sample_on_fake_cuda(name: str) -> None:
+    """At full size: no operation mixes devices, and a loss copies nothing to the host."""
+    words = {"ho": gpu.CIFAR.ho, "edm": gpu.CIFAR.edm, "dit": gpu.CIFAR.dit}[name]
+    steps = "solver.steps=1" if name == "dit" else "sampler.steps=1"
+    model = Ours(name, [*words, "metrics=none", steps], source=RandomImages(16, (3, 32, 32))).parts.model
+    model.check_replayable()
+    assert unstated_reads(model, ["sample"]) == {}
 
 
 def test_gpu_writes_what_it_has_when_the_time_is_over_or_a_part_fails(tmp_path: Path) -> None:
