@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from benchmarks import fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
-from benchmarks.console import Row, Table, show
+from benchmarks.console import Table, show
 from benchmarks.contenders import CPU, Ours
-from benchmarks.gpu_report import Part, Report
 from benchmarks.images import RandomImages
 from benchmarks.matched_networks import GROUPS
 from genbench.contract.fake_cuda import unstated_reads
@@ -93,18 +92,3 @@ def test_the_networks_of_the_gpu_benchmark_train_and_sample_on_fake_cuda(name: s
     model = Ours(name, [*words, "metrics=none", steps], source=RandomImages(16, (3, 32, 32))).parts.model
     model.check_replayable()
     assert unstated_reads(model, ["sample"]) == {}
-
-
-def test_gpu_writes_what_it_has_when_the_time_is_over_or_a_part_fails(tmp_path: Path) -> None:
-    def rows() -> Iterator[Row]:
-        yield {"who": "one", "images/s": 1.0}
-        raise RuntimeError("out of memory | twice")
-
-    report = Report(tmp_path / "gpu.md", minutes=1.0)
-    report.add(Part("first", "First", rows))
-    report.minutes = 0.0
-    report.add(Part("second", "Second", rows, ("A note.",)))
-    text = (tmp_path / "gpu.md").read_text()
-    assert "| one" in text
-    assert "RuntimeError: out of memory / twice" in text
-    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")

@@ -1,6 +1,7 @@
 """The pieces of `benchmarks`, whose runs take minutes and are no part of this suite."""
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU, Contender, PeerContender, TrainingCost, draw_samples, peer
 from benchmarks.equal_quality import verdict
 from benchmarks.fair_timing import by_turns, medians
+from benchmarks.gpu_report import Part, Report
 from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.matched_networks import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
@@ -231,3 +233,18 @@ def test_the_table_has_the_best_distance_first_and_no_cost_of_real_images() -> N
 def test_an_unknown_peer_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'dgan' is no peer; choose from diffusers, .*dcgan"):
         peer("dgan")
+
+
+def test_the_gpu_report_has_what_was_measured_when_a_part_fails_or_the_time_is_over(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        yield {"who": "one", "images/s": 1.0}
+        raise RuntimeError("out of memory | twice")
+
+    report = Report(tmp_path / "gpu.md", minutes=1.0)
+    report.add(Part("first", "First", rows))
+    report.minutes = 0.0
+    report.add(Part("second", "Second", rows, ("A note.",)))
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| one" in text
+    assert "RuntimeError: out of memory / twice" in text
+    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")
