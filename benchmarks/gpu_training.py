@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from statistics import median
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from benchmarks.images import RandomImages
 from benchmarks.peers.peer import Peer
 from genbench.data import prepare
 from genbench.metrics import peak_memory_bytes, reset_peak_memory
+from genbench.runtime.device import make_repeatable
 from genbench.runtime.progress import Progress
+from genbench.session import session
 from genbench.session.estimate import Stopwatch
 from genbench.training.budget import Budget
 
@@ -87,8 +90,8 @@ def mine(setting: Setting, name: str, overrides: Sequence[str], batch: int, prec
         reset_peak_memory(setting.device)
         who = Ours(name, words, device=setting.device, source=source())
         watch = Stopwatch()
-        with who.session(Budget(images=steps * batch)) as session:
-            who.trained(session, watch)
+        with who.session(Budget(images=steps * batch)) as run:
+            who.trained(run, watch)
         # From the first line of the log on, before which networks compile and graphs are recorded. A line
         # reads values from the device, so that its time includes all work before it.
         speeds = [(n - m) / (end - begun) for (m, begun), (n, end) in pairwise(watch.times)]
@@ -183,8 +186,8 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
         for graphs in ((), GRAPHS):
             words = [*overrides, *exact, "lr_schedule.warmup_images=0", "trainer.batch_size=32", *graphs]
             who = Ours("equal", words, device=setting.device, source=source())
-            with who.session(Budget(images=32 * steps * len(who.parts.model.phases))) as session:
-                found.append(who.trained(session, Stopwatch()).model.state_dict())
+            with who.session(Budget(images=32 * steps * len(who.parts.model.phases))) as run:
+                found.append(who.trained(run, Stopwatch()).model.state_dict())
         apart = max(float((found[0][name] - found[1][name]).abs().max()) for name in found[0])
         return {"steps": steps, "largest difference of a weight": apart, "equal": "no" if apart else "yes"}
 
@@ -195,14 +198,22 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
 @contextmanager
 def tf32(on: bool | None) -> Iterator[None]:
     """Let products and convolutions of float32 round their factors to TF32 inside the block, or not; None
-    leaves both as genbench and torch set them."""
-    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    if on is not None:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
+    leaves both as genbench sets them at the start of a run.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+
+    def repeatable(device: torch.device) -> None:
+        make_repeatable(device)
+        if on is not None:
+            products.allow_tf32 = convolutions.allow_tf32 = on
+
     try:
-        yield
+        with patch.object(session, "make_repeatable", repeatable):
+            repeatable(torch.device("cpu"))
+            yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 def take_steps(who: PeerContender, device: torch.device, steps: int) -> None:
