@@ -26,6 +26,7 @@ from benchmarks.gpu_other import (
 from benchmarks.gpu_report import Part, Report
 from benchmarks.gpu_training import GRAPHS, Setting, equal_rows, mine, peer_rows, tf32
 from benchmarks.images import temporary_cache
+from genbench.runtime.device import make_repeatable
 
 __all__ = ["CIFAR", "PARTS", "TOY", "Models", "main", "parts", "toy"]
 
@@ -121,6 +122,7 @@ def main(
     if where.type == "cuda" and not torch.cuda.is_available():
         raise typer.BadParameter("torch finds no GPU; choose another device", param_hint="--device")
     asked, report = chosen(names, PARTS), Report(out, minutes)
+    make_repeatable(where)  # as every run does
     with temporary_cache():
         for part in parts(toy(where) if small else Setting(where), TOY if small else CIFAR):
             if part.name in asked:

@@ -147,7 +147,7 @@ def layout_rows(setting: Setting) -> Iterator[Row]:
         blocks = [
             (norm(32, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(depth)
         ]
-        network = nn.Sequential(*chain.from_iterable(blocks)).to(setting.device)
+        network = nn.Sequential(*chain.from_iterable(blocks)).to(setting.device, memory_format=layout)
         x = torch.randn(setting.batches[0], channels, 32, 32, device=setting.device)
         passes = partial(forward_and_backward, network, x.contiguous(memory_format=layout))
         spent = min(1.0, setting.seconds / 10)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from statistics import median
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -19,9 +18,7 @@ from benchmarks.images import RandomImages
 from benchmarks.peers.peer import Peer
 from genbench.data import prepare
 from genbench.metrics import peak_memory_bytes, reset_peak_memory
-from genbench.runtime.device import make_repeatable
 from genbench.runtime.progress import Progress
-from genbench.session import session
 from genbench.session.estimate import Stopwatch
 from genbench.training.budget import Budget
 
@@ -198,20 +195,14 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
 @contextmanager
 def tf32(on: bool | None) -> Iterator[None]:
     """Let products and convolutions of float32 round their factors to TF32 inside the block, or not; None
-    leaves both as genbench sets them at the start of a run.
+    leaves both as a run sets them.
     """
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32
-
-    def repeatable(device: torch.device) -> None:
-        make_repeatable(device)
-        if on is not None:
-            products.allow_tf32 = convolutions.allow_tf32 = on
-
+    if on is not None:
+        products.allow_tf32 = convolutions.allow_tf32 = on
     try:
-        with patch.object(session, "make_repeatable", repeatable):
-            repeatable(torch.device("cpu"))
-            yield
+        yield
     finally:
         products.allow_tf32, convolutions.allow_tf32 = before
 

@@ -63,8 +63,6 @@ class GroupNorm(nn.GroupNorm):
     On a CPU, large float32 maps in channels_last memory go through `Normalise`, since torch takes about 4
     times as long on them as on contiguous ones. bfloat16 maps are normalised in float32: torch's bfloat16
     kernel takes longer, by a factor of 2 to 6 with the machine (`python -m benchmarks.fast` measures it).
-    On a GPU maps in channels_last memory remain so: torch's kernel answers in the contiguous layout, in which
-    all convolutions behind it would change the layout and back.
     Source: Wu & He 2018, Eq. 1 and 7; scale and shift: Perez et al. 2018 (FiLM), Eq. 2.
     """
 
@@ -82,8 +80,6 @@ class GroupNorm(nn.GroupNorm):
             y = Normalise.apply(pixels.flatten(1, 2), weight, bias, self.num_groups, self.eps)
             return y.reshape(pixels.shape).permute(0, 3, 1, 2)  # (B, C, H, W)
         h = super().forward(x)
-        if x.is_cuda and lies_channels_last(x) and not torch.compiler.is_compiling():
-            h = h.contiguous(memory_format=torch.channels_last)
         return h if scale is None or shift is None else h * (1 + scale) + shift
 
     def slow_in_torch(self, x: Tensor) -> bool:
@@ -93,7 +89,7 @@ class GroupNorm(nn.GroupNorm):
             and x.numel() > MANY
             and x.device.type == "cpu"
             and x.dtype == torch.float32
-            and lies_channels_last(x)
+            and x.is_contiguous(memory_format=torch.channels_last)
             and not torch.compiler.is_compiling()  # which fuses torch's own formula better
             and unpack_dual(x).tangent is None  # `Normalise` has no forward derivative
         )
@@ -138,11 +134,6 @@ class Normalise(torch.autograd.Function):
         of_x.addcmul_(slope, factor.flatten(1)[:, None])
         parameters = (of.flatten(1).sum_to_size(weight.shape) for of in (of_weight, of_bias))
         return of_x, *parameters, None, None
-
-
-def lies_channels_last(x: Tensor) -> bool:
-    """Return True for maps (B, C, H, W) whose channels lie side by side in memory."""
-    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def by_group(values: Tensor, groups: int) -> Tensor:

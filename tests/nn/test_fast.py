@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import grad
 
 from genbench.contract.fake_cuda import CUDA, reading
@@ -181,16 +181,6 @@ def test_forward_slopes_of_attention_are_those_of_its_formula(causal: bool) -> N
         return torch.func.jvp(lambda *qkv: of(*qkv, causal=causal), (q, k, v), tuple(along))
 
     torch.testing.assert_close(slopes(attention), slopes(attention_written_out))
-
-
-def test_maps_on_a_gpu_remain_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As torch's kernel for GPUs answers: in the contiguous layout."""
-    monkeypatch.setattr(nn.GroupNorm, "forward", lambda norm, x: torch.empty(x.shape, device=x.device))
-    norm = GroupNorm(2, 4)
-    with reading():
-        x = torch.empty(2, 4, 8, 8, device=CUDA, memory_format=torch.channels_last)
-        assert norm(x).is_contiguous(memory_format=torch.channels_last)
-        assert norm(x.contiguous()).is_contiguous()
 
 
 PUBLISHED = {
