@@ -93,20 +93,8 @@ TRAINING_NOTES = (
     "Operations are those of products, convolutions, attention. The peers' bf16 is autocast around a step.",
 )
 PARTS = (
-    *(
-        "peak",
-        "equal",
-        "unet",
-        "compiled",
-        "batches",
-        "edm",
-        "sampling",
-        "layout",
-        "dit",
-        "features",
-        "checkpoints",
-    ),
-    "processes",
+    *("peak", "equal", "unet", "edm", "compiled", "batches", "sampling", "layout", "dit", "features"),
+    *("checkpoints", "processes", "compiled_more"),
 )
 
 
@@ -153,6 +141,7 @@ def parts(setting: Setting, models: Models) -> Iterator[Part]:
     trainings = {
         "unet": ("U-Net of Ho et al. 2020", partial(unet_rows, setting, models.ho, few)),
         "compiled": ("compiled", partial(compiled_rows, setting, models.ho, few)),
+        "compiled_more": ("compiled, others", partial(more_compiled_rows, setting, models, few, some)),
         "batches": ("by batch size", partial(batch_rows, setting, models.ho, many)),
         "edm": ("DDPM++ of EDM", partial(network_rows, setting, "EDM", models.edm, some)),
         "dit": ("DiT-S/2 of 256 tokens", partial(network_rows, setting, "DiT-S/2", models.dit, some)),
@@ -192,9 +181,15 @@ def narrower(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def compiled_rows(setting: Setting, overrides: Sequence[str], batch: int) -> Iterator[Row]:
-    """Train the U-Net by torch.compile, with graphs and without."""
+    """Train the U-Net by torch.compile, with graphs."""
     yield mine(setting, "ddpm bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
-    yield mine(setting, "ddpm bf16, compiled", (*overrides, *COMPILED), batch)
+
+
+def more_compiled_rows(setting: Setting, models: Models, few: int, some: int) -> Iterator[Row]:
+    """Train the U-Net by torch.compile without graphs, and the other networks with them."""
+    yield mine(setting, "ddpm bf16, compiled", (*models.ho, *COMPILED), few)
+    yield mine(setting, "EDM bf16, compiled, graphs", (*models.edm, *COMPILED, *GRAPHS), some)
+    yield mine(setting, "DiT-S/2 bf16, compiled, graphs", (*models.dit, *COMPILED, *GRAPHS), some)
 
 
 def batch_rows(setting: Setting, overrides: Sequence[str], batches: Sequence[int]) -> Iterator[Row]:
@@ -207,8 +202,6 @@ def network_rows(setting: Setting, name: str, overrides: Sequence[str], batch: i
     """Train another network in bf16, with graphs, then without."""
     yield mine(setting, f"{name} bf16, graphs", (*overrides, *GRAPHS), batch)
     yield mine(setting, f"{name} bf16", overrides, batch)
-    if setting.device.type == "cuda":  # on a CPU it takes minutes
-        yield mine(setting, f"{name} bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
 
 
 def describe(device: torch.device) -> str:
