@@ -18,6 +18,7 @@ from benchmarks.gpu_other import (
     REPORTED,
     checkpoint_rows,
     feature_rows,
+    layout_rows,
     peak_rows,
     process_rows,
     sampling_rows,
@@ -25,6 +26,7 @@ from benchmarks.gpu_other import (
 from benchmarks.gpu_report import Part, Report
 from benchmarks.gpu_training import GRAPHS, Setting, equal_rows, mine, peer_rows, tf32
 from benchmarks.images import temporary_cache
+from genbench.runtime.device import make_repeatable
 
 __all__ = ["CIFAR", "PARTS", "TOY", "Models", "main", "parts", "toy"]
 
@@ -91,8 +93,8 @@ TRAINING_NOTES = (
     "Operations are those of products, convolutions, attention. The peers' bf16 is autocast around a step.",
 )
 PARTS = (
-    *("peak", "equal", "unet", "compiled", "batches", "edm", "sampling", "dit", "features", "checkpoints"),
-    "processes",
+    *("peak", "equal", "unet", "edm", "compiled", "batches", "sampling", "layout", "dit", "features"),
+    *("checkpoints", "processes", "compiled_more"),
 )
 
 
@@ -108,6 +110,7 @@ def main(
     if where.type == "cuda" and not torch.cuda.is_available():
         raise typer.BadParameter("torch finds no GPU; choose another device", param_hint="--device")
     asked, report = chosen(names, PARTS), Report(out, minutes)
+    make_repeatable(where)  # as every run does
     with temporary_cache():
         for part in parts(toy(where) if small else Setting(where), TOY if small else CIFAR):
             if part.name in asked:
@@ -116,7 +119,8 @@ def main(
 
 def toy(device: torch.device) -> Setting:
     """Return a setting that takes seconds on a CPU."""
-    return Setting(device, images=1, seconds=0.05, samples=3, at_once=2, batches=(2, 4), width=32, size=64)
+    quick = Setting(device, lines=3, least_steps=1, images=1, seconds=0.05, samples=3, at_once=2)
+    return replace(quick, batches=(2, 4), width=32, size=64)
 
 
 def parts(setting: Setting, models: Models) -> Iterator[Part]:
@@ -137,6 +141,7 @@ def parts(setting: Setting, models: Models) -> Iterator[Part]:
     trainings = {
         "unet": ("U-Net of Ho et al. 2020", partial(unet_rows, setting, models.ho, few)),
         "compiled": ("compiled", partial(compiled_rows, setting, models.ho, few)),
+        "compiled_more": ("compiled, others", partial(more_compiled_rows, setting, models, few, some)),
         "batches": ("by batch size", partial(batch_rows, setting, models.ho, many)),
         "edm": ("DDPM++ of EDM", partial(network_rows, setting, "EDM", models.edm, some)),
         "dit": ("DiT-S/2 of 256 tokens", partial(network_rows, setting, "DiT-S/2", models.dit, some)),
@@ -144,6 +149,7 @@ def parts(setting: Setting, models: Models) -> Iterator[Part]:
     others = {
         "equal": ("Steps with graphs and without", partial(equal_rows, setting, models.equal)),
         "sampling": (f"{setting.samples:,} samples", partial(sampling_rows, setting, models.families)),
+        "layout": ("Group norms and convolutions by layout", partial(layout_rows, setting)),
         "features": ("Inception's features of 3x32x32", partial(feature_rows, setting, many)),
         "checkpoints": ("Stall by checkpoints", partial(checkpoint_rows, setting, models.edm, few)),
         "processes": ("Two processes", partial(process_rows, setting, models.two_cards)),
@@ -175,9 +181,15 @@ def narrower(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def compiled_rows(setting: Setting, overrides: Sequence[str], batch: int) -> Iterator[Row]:
-    """Train the U-Net by torch.compile, with graphs and without."""
+    """Train the U-Net by torch.compile, with graphs."""
     yield mine(setting, "ddpm bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
-    yield mine(setting, "ddpm bf16, compiled", (*overrides, *COMPILED), batch)
+
+
+def more_compiled_rows(setting: Setting, models: Models, few: int, some: int) -> Iterator[Row]:
+    """Train the U-Net by torch.compile without graphs, and the other networks with them."""
+    yield mine(setting, "ddpm bf16, compiled", (*models.ho, *COMPILED), few)
+    yield mine(setting, "EDM bf16, compiled, graphs", (*models.edm, *COMPILED, *GRAPHS), some)
+    yield mine(setting, "DiT-S/2 bf16, compiled, graphs", (*models.dit, *COMPILED, *GRAPHS), some)
 
 
 def batch_rows(setting: Setting, overrides: Sequence[str], batches: Sequence[int]) -> Iterator[Row]:
@@ -190,8 +202,6 @@ def network_rows(setting: Setting, name: str, overrides: Sequence[str], batch: i
     """Train another network in bf16, with graphs, then without."""
     yield mine(setting, f"{name} bf16, graphs", (*overrides, *GRAPHS), batch)
     yield mine(setting, f"{name} bf16", overrides, batch)
-    if setting.device.type == "cuda":  # on a CPU it takes minutes
-        yield mine(setting, f"{name} bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
 
 
 def describe(device: torch.device) -> str:

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import count, pairwise
+from itertools import chain, count, pairwise
 from statistics import median
 
 import torch
+from torch import Tensor, nn
 
 from benchmarks.commands import run_to_end
 from benchmarks.console import Row
@@ -14,10 +15,19 @@ from benchmarks.contenders import Ours, needs_library
 from benchmarks.gpu_report import attempt
 from benchmarks.gpu_training import PUBLISHED_PEAK, Setting, source, tf32, wait
 from benchmarks.machine import best, products
+from genbench.nn.fast import GroupNorm
 from genbench.session.estimate import Stopwatch
 from genbench.training.budget import Budget
 
-__all__ = ["REPORTED", "checkpoint_rows", "feature_rows", "peak_rows", "process_rows", "sampling_rows"]
+__all__ = [
+    "REPORTED",
+    "checkpoint_rows",
+    "feature_rows",
+    "layout_rows",
+    "peak_rows",
+    "process_rows",
+    "sampling_rows",
+]
 
 REPORTED: list[Row] = [
     {"who": "MeanFlow's code, with its Jacobian product", "device": "H200", "images/s": 610.0},
@@ -54,7 +64,7 @@ def sampling_rows(setting: Setting, families: Mapping[str, Sequence[str]]) -> It
         words = [*overrides, "metrics=none", "precision=bf16"]
         who = Ours(name, words, device=setting.device, source=source())
         who.train(1e-3)
-        who.sample(setting.at_once)  # chooses kernels
+        who.sample(min(8, setting.at_once))  # loads kernels; a batch of some families takes long
         wait(setting.device)
         done, passed = repeated(lambda: who.sample(setting.at_once), setting, setting.samples)
         rate = done / passed
@@ -125,6 +135,35 @@ def checkpoint_rows(setting: Setting, overrides: Sequence[str], batch: int) -> I
 
     for every in (1e4, 1.0):
         yield attempt("checkpoints", partial(work, every))
+
+
+def layout_rows(setting: Setting) -> Iterator[Row]:
+    """Pass maps forward and backward through group norms, SiLUs and convolutions in bf16, as the blocks of
+    U-Nets have them: the layout in memory that norms answer in decides which convolutions are taken.
+    """
+    channels, depth = (128, 8) if setting.device.type == "cuda" else (32, 2)
+
+    def work(norm: type[nn.GroupNorm], layout: torch.memory_format) -> Row:
+        blocks = [
+            (norm(32, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)) for _ in range(depth)
+        ]
+        network = nn.Sequential(*chain.from_iterable(blocks)).to(setting.device, memory_format=layout)
+        x = torch.randn(setting.batches[0], channels, 32, 32, device=setting.device)
+        passes = partial(forward_and_backward, network, x.contiguous(memory_format=layout))
+        spent = min(1.0, setting.seconds / 10)
+        return {"TFLOP/s": best([passes], setting.device, spent=spent, rounds=1) / 1e12}
+
+    for name, norm in {"torch's norm": nn.GroupNorm, "ours": GroupNorm}.items():
+        for layout in (torch.channels_last, torch.contiguous_format):
+            yield attempt(f"{name}, {str(layout).removeprefix('torch.')}", partial(work, norm, layout))
+
+
+def forward_and_backward(network: nn.Module, x: Tensor) -> None:
+    """Differentiate the sum of a network's output at x (B, C, H, W) under bf16 autocast."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        y = network(x)
+    y.float().sum().backward()
+    network.zero_grad()
 
 
 def process_rows(setting: Setting, overrides: Sequence[str]) -> Iterator[Row]:

@@ -37,8 +37,6 @@ __all__ = [
 
 SHAPE = (3, 32, 32)
 IMAGES = 10_000
-LINES = 8  # of the log, between which a training is timed
-LEAST_STEPS = 4  # between two of them; graphs are recorded before the first
 GRAPHS = ("trainer.cuda_graphs=true",)
 PUBLISHED_PEAK = 989e12
 """Dense bf16 products of an H100 or H200 (SXM), in operations a second, as NVIDIA states them."""
@@ -48,12 +46,16 @@ PUBLISHED_PEAK = 989e12
 class Setting:
     """What the parts of the benchmark share.
 
-    images: of a timed training, at least. seconds: limit of a row that draws or extracts. samples, at_once:
-    of each family, and of a batch of them. batches: sizes of training batches. width: of the peers' U-Nets,
-    128 in the paper. size: of the products that find the peak, which is of bf16, in operations a second.
+    lines: of the log of a timed training. least_steps: between two of them; the first ones must cover the
+    recording of graphs. images: of such a training, at least. seconds: limit of a row that draws or extracts.
+    samples, at_once: of each family, and of a batch of them. batches: sizes of training batches. width: of
+    the peers' U-Nets, 128 in the paper. size: of the products that find the peak, which is of bf16, in
+    operations a second.
     """
 
     device: torch.device
+    lines: int = 8
+    least_steps: int = 4
     images: int = 16_384
     seconds: float = 12.0
     samples: int = 10_000
@@ -67,7 +69,7 @@ class Setting:
 
     def steps(self, batch: int) -> int:
         """Return the steps of a timed training, a multiple of the lines of its log."""
-        return LINES * max(LEAST_STEPS, self.images // (batch * LINES))
+        return self.lines * max(self.least_steps, self.images // (batch * self.lines))
 
 
 def source() -> RandomImages:
@@ -81,12 +83,12 @@ def mine(setting: Setting, name: str, overrides: Sequence[str], batch: int, prec
     def work() -> Row:
         steps = setting.steps(batch)
         words = [*overrides, f"precision={precision}", f"trainer.batch_size={batch}", "metrics=none"]
-        words += [f"trainer.log_every_images={steps // LINES * batch}"]
+        words += [f"trainer.log_every_images={steps // setting.lines * batch}"]
         reset_peak_memory(setting.device)
         who = Ours(name, words, device=setting.device, source=source())
         watch = Stopwatch()
-        with who.session(Budget(images=steps * batch)) as session:
-            who.trained(session, watch)
+        with who.session(Budget(images=steps * batch)) as run:
+            who.trained(run, watch)
         # From the first line of the log on, before which networks compile and graphs are recorded. A line
         # reads values from the device, so that its time includes all work before it.
         speeds = [(n - m) / (end - begun) for (m, begun), (n, end) in pairwise(watch.times)]
@@ -110,9 +112,9 @@ def theirs(setting: Setting, name: str, make: Callable[[], Peer], precision: str
         peer = make() if precision == "fp32" else Autocast(make(), device)
     data = prepare(source(), progress=Progress(None))
     who = PeerContender(peer, data, progress=Progress(None), batch_size=batch, device=device)
-    each = setting.steps(batch) // LINES
+    each = setting.steps(batch) // setting.lines
     take_steps(who, device, each)
-    turns = [seconds(partial(take_steps, who, device, each)) for _ in range(LINES - 1)]
+    turns = [seconds(partial(take_steps, who, device, each)) for _ in range(setting.lines - 1)]
     return numbers(setting, who, each * batch / median(turns))
 
 
@@ -181,8 +183,8 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
         for graphs in ((), GRAPHS):
             words = [*overrides, *exact, "lr_schedule.warmup_images=0", "trainer.batch_size=32", *graphs]
             who = Ours("equal", words, device=setting.device, source=source())
-            with who.session(Budget(images=32 * steps * len(who.parts.model.phases))) as session:
-                found.append(who.trained(session, Stopwatch()).model.state_dict())
+            with who.session(Budget(images=32 * steps * len(who.parts.model.phases))) as run:
+                found.append(who.trained(run, Stopwatch()).model.state_dict())
         apart = max(float((found[0][name] - found[1][name]).abs().max()) for name in found[0])
         return {"steps": steps, "largest difference of a weight": apart, "equal": "no" if apart else "yes"}
 
@@ -193,14 +195,16 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
 @contextmanager
 def tf32(on: bool | None) -> Iterator[None]:
     """Let products and convolutions of float32 round their factors to TF32 inside the block, or not; None
-    leaves both as genbench and torch set them."""
-    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    leaves both as a run sets them.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
     if on is not None:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = on
+        products.allow_tf32 = convolutions.allow_tf32 = on
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 def take_steps(who: PeerContender, device: torch.device, steps: int) -> None:

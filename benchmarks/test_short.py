@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks import fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
-from benchmarks.console import Row, Table, show
-from benchmarks.contenders import CPU
-from benchmarks.gpu_report import Part, Report
+from benchmarks.console import Table, show
+from benchmarks.contenders import CPU, Ours
+from benchmarks.images import RandomImages
 from benchmarks.matched_networks import GROUPS
+from genbench.contract.fake_cuda import unstated_reads
 
 SHORT = 0.05  # seconds of a turn
 
@@ -72,7 +73,7 @@ def test_machine() -> None:
     check(machine.shares(rates, spent=SHORT, rounds=1), 2)
 
 
-@pytest.mark.parametrize("part", [part for part in gpu.PARTS if part != "compiled"])
+@pytest.mark.parametrize("part", [part for part in gpu.PARTS if not part.startswith("compiled")])
 def test_gpu_but_for_the_device(part: str, tmp_path: Path) -> None:
     """Each part but the compiler's, on a CPU, where graphs and a second card are rows that fail."""
     gpu.main(part, 5.0, "cpu", True, tmp_path / "gpu.md")
@@ -83,16 +84,11 @@ def test_gpu_but_for_the_device(part: str, tmp_path: Path) -> None:
     assert all("is no GPU" in row or "PeerNotInstalled" in row for row in failed), failed
 
 
-def test_gpu_writes_what_it_has_when_the_time_is_over_or_a_part_fails(tmp_path: Path) -> None:
-    def rows() -> Iterator[Row]:
-        yield {"who": "one", "images/s": 1.0}
-        raise RuntimeError("out of memory | twice")
-
-    report = Report(tmp_path / "gpu.md", minutes=1.0)
-    report.add(Part("first", "First", rows))
-    report.minutes = 0.0
-    report.add(Part("second", "Second", rows, ("A note.",)))
-    text = (tmp_path / "gpu.md").read_text()
-    assert "| one" in text
-    assert "RuntimeError: out of memory / twice" in text
-    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")
+@pytest.mark.parametrize("name", ["ho", "edm", "dit"])
+def test_the_networks_of_the_gpu_benchmark_train_and_sample_on_fake_cuda(name: str) -> None:
+    """At full size: no operation mixes devices, and a loss copies nothing to the host."""
+    words = {"ho": gpu.CIFAR.ho, "edm": gpu.CIFAR.edm, "dit": gpu.CIFAR.dit}[name]
+    steps = "solver.steps=1" if name == "dit" else "sampler.steps=1"
+    model = Ours(name, [*words, "metrics=none", steps], source=RandomImages(16, (3, 32, 32))).parts.model
+    model.check_replayable()
+    assert unstated_reads(model, ["sample"]) == {}

@@ -2,6 +2,7 @@
 
 import inspect
 import time
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU, Contender, PeerContender, TrainingCost, draw_samples, peer
 from benchmarks.equal_quality import verdict
 from benchmarks.fair_timing import by_turns, medians
+from benchmarks.gpu_report import Part, Report
 from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.matched_networks import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
@@ -269,3 +271,18 @@ def test_every_command_answers_help_and_refuses_an_unknown_name_in_one_line(
     assert refused.exit_code == 2
     assert "'no_such_name' is unknown; choose from" in " ".join(refused.output.split())
     assert "Traceback" not in refused.output
+
+
+def test_the_gpu_report_has_what_was_measured_when_a_part_fails_or_the_time_is_over(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        yield {"who": "one", "images/s": 1.0}
+        raise RuntimeError("out of memory | twice")
+
+    report = Report(tmp_path / "gpu.md", minutes=1.0)
+    report.add(Part("first", "First", rows))
+    report.minutes = 0.0
+    report.add(Part("second", "Second", rows, ("A note.",)))
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| one" in text
+    assert "RuntimeError: out of memory / twice" in text
+    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")

@@ -26,7 +26,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Te
     Short sequences in bfloat16 on a CPU are computed in float32: the backward pass of torch's bfloat16 kernel
     takes 23 ms where the float32 one takes 1 to 3 ms (64 images, 16 to 49 positions, one core with AMX); from
     256 positions on it is as fast. Under forward-mode differentiation (torch.func.jvp), for which torch's
-    fused kernels have no formula, its kernel of plain products is taken.
+    fused kernels have no formula, its kernel of plain products is taken. On a GPU the numbers of a head are
+    laid side by side, without which torch passes over its flash kernel.
     Source: Vaswani et al. 2017, Eq. 1.
     """
     if any(unpack_dual(each).tangent is not None for each in (q, k, v)):
@@ -36,6 +37,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Te
         with torch.autocast("cpu", enabled=False):
             wide = (q.float(), k.float(), v.float())
             return F.scaled_dot_product_attention(*wide, attn_mask=mask, is_causal=causal).to(q.dtype)
+    if q.is_cuda:
+        q, k, v = (each if each.stride(3) == 1 else each.contiguous() for each in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 

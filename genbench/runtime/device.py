@@ -55,6 +55,8 @@ def processor() -> str:
 def make_repeatable(device: torch.device) -> None:
     """Choose kernels that give the same bits every time; torch warns where there is none.
 
+    On a GPU it also sets how float32 rounds, whatever was set before, to torch's own defaults: convolutions
+    take factors in TF32 (10 bits) where the GPU has it, matrix products do not.
     On a CPU of several threads, too: the gradient of an indexed tensor would be summed in the order in which
     they come.
     """
@@ -64,6 +66,7 @@ def make_repeatable(device: torch.device) -> None:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first call
         torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
 
 
 def keep_memory() -> None:

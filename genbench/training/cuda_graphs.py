@@ -199,9 +199,11 @@ def record_graph(device: torch.device, work: Callable[[], T]) -> Callable[[], T]
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
+        # Where an operation failed, the end of the recording fails too, and would hide which one it was.
+        first = str(error.__context__ or error).splitlines()[0]
         raise Failure(
-            "trainer.cuda_graphs is true, and a step of this model cannot be recorded as a graph "
-            f"({str(error).splitlines()[0]}): use trainer.cuda_graphs=false"
+            f"trainer.cuda_graphs is true, and a step of this model cannot be recorded as a graph ({first}): "
+            "use trainer.cuda_graphs=false"
         ) from error
 
     def launch() -> T:

@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
 
+from genbench.contract.fake_cuda import CUDA, reading
+from genbench.nn.ddpm_pp import DDPMPlusPlus
+from genbench.nn.dit import DiT
 from genbench.nn.fast import MANY, SHORT, GroupNorm, Normalise, attention, conv_of_doubled
+from genbench.nn.unet import UNet
+from genbench.runtime.precision import BFloat16
 
 SHAPE, GROUPS = (16, 12, 32, 32), 3
 
@@ -176,3 +181,38 @@ def test_forward_slopes_of_attention_are_those_of_its_formula(causal: bool) -> N
         return torch.func.jvp(lambda *qkv: of(*qkv, causal=causal), (q, k, v), tuple(along))
 
     torch.testing.assert_close(slopes(attention), slopes(attention_written_out))
+
+
+PUBLISHED = {
+    "Ho et al. 2020": lambda: UNet(
+        (3, 32, 32), width=128, multipliers=[1, 2, 2, 2], attention_side=16, patch=1
+    ),
+    "EDM": lambda: DDPMPlusPlus((3, 32, 32), width=128, multipliers=[2, 2, 2], attention_side=16),
+    "DiT-S/2": lambda: DiT((3, 32, 32), width=384, blocks=1, heads=6),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
+def test_attention_of_published_networks_meets_the_terms_of_the_flash_kernel(
+    name: str, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bfloat16 by autocast, no mask, heads of a multiple of 8 numbers and at most 256, side by side."""
+    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    seen: list[int] = []
+
+    def spied(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: None, is_causal: bool) -> Tensor:
+        assert attn_mask is None
+        assert torch.is_autocast_enabled("cuda")
+        assert [each.stride(3) for each in (q, k, v)] == [1, 1, 1]
+        seen.append(q.shape[3])
+        return torch.empty_like(q, dtype=torch.bfloat16)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spied)
+    with reading(), CUDA:
+        network = PUBLISHED[name]()
+        BFloat16().apply([network], CUDA)
+        network(torch.empty(2, 3, 32, 32).contiguous(memory_format=layout), torch.empty(2))
+    assert seen
+    assert all(size % 8 == 0 and size <= 256 for size in seen)

@@ -56,3 +56,14 @@ def test_the_gradient_of_an_indexed_tensor_repeats_itself_on_several_threads() -
     # Without the choice of kernels about every other gradient differs in its last bits.
     first, *others = (torch.autograd.grad((x[index] * weight).sum(), x)[0] for _ in range(20))
     assert all(torch.equal(other, first) for other in others)
+
+
+def test_the_rounding_of_float32_on_a_gpu_does_not_depend_on_what_was_set_before() -> None:
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark
+    try:
+        products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark = True, False, True
+        make_repeatable(torch.device("cuda"))
+        assert (products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark) == (False, True, False)
+    finally:
+        products.allow_tf32, convolutions.allow_tf32, convolutions.benchmark = before
