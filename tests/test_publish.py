@@ -51,7 +51,7 @@ def here(main: Command, verb: Command, monkeypatch: pytest.MonkeyPatch) -> list[
 def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runs, "target", lambda words, samples, records: 7.0)
+    monkeypatch.setattr(runs, "target", lambda words, samples, where: 7.0)
     planned = plan(KEYS, FULL, Place(None, tmp_path))
     assert {each.key for each in planned} == {*KEYS}
     assert len({each.words for each in planned}) == len(planned)
@@ -129,6 +129,20 @@ def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) ->
     found = read_json(unpacked / "run.json")
     assert found is not None
     assert found["status"] == "failed"
+
+
+def test_a_plan_that_is_only_listed_measures_no_target(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And one that is executed measures it once: ten times the score of held-out images."""
+    measured: list[int] = []
+    monkeypatch.setattr(measure, "held_out_fid", lambda words, samples: measured.append(samples) or 0.71)
+    assert plan(["time_to_target"], FULL, Place(None, tmp_path, only_listed=True))
+    assert measured == []
+    for _ in range(2):
+        planned = plan(["time_to_target"], FULL, Place(None, tmp_path))
+        assert all("budget.until=7.1" in each.words for each in planned)
+    assert measured == [500]
 
 
 def records(**values: Sequence[float]) -> list[dict[str, Any]]:

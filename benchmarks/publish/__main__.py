@@ -57,7 +57,8 @@ def main(
     if background and not what_is_left:
         detach(runs)
         return
-    where = Place(None if data_root is None else data_root.resolve(), places.records)
+    root = None if data_root is None else data_root.resolve()
+    where = Place(root, places.records, only_listed=what_is_left)
     todo = jobs_of(plan(keys, size, where), runs)
     if what_is_left:
         typer.echo("\n".join(listed(keys, todo, jobs)))
