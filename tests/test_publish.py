@@ -1,7 +1,7 @@
 """The published benchmark at toy size: its plan, its runs, the records kept of them, and its pages."""
 
-import gzip
 import json
+import lzma
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ import pytest
 from benchmarks.publish import execute, measure, pages, runs
 from benchmarks.publish.answers import NEEDS, answers
 from benchmarks.publish.execute import Job, jobs_of, seconds_left
+from benchmarks.publish.figures import curve_figure
 from benchmarks.publish.pages import Places, between, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
@@ -51,7 +52,7 @@ def here(main: Command, verb: Command, monkeypatch: pytest.MonkeyPatch) -> list[
 def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runs, "target", lambda words, samples, records: 7.0)
+    monkeypatch.setattr(runs, "target", lambda words, samples, where: 7.0)
     planned = plan(KEYS, FULL, Place(None, tmp_path))
     assert {each.key for each in planned} == {*KEYS}
     assert len({each.words for each in planned}) == len(planned)
@@ -121,14 +122,28 @@ def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) ->
     (record,) = read_records("stability", tmp_path / "records")
     assert record["overrides"] == ["model=gan"]
     assert "/" not in json.dumps(record["config"])
-    content = (tmp_path / "records" / "stability.jsonl.gz").read_bytes()
+    content = (tmp_path / "records" / "stability.jsonl.xz").read_bytes()
     assert keep("stability", [], tmp_path / "records") is not None  # what was kept stays, byte for byte
-    assert (tmp_path / "records" / "stability.jsonl.gz").read_bytes() == content
-    assert gzip.decompress(content).count(b"\n") == 1
+    assert (tmp_path / "records" / "stability.jsonl.xz").read_bytes() == content
+    assert lzma.decompress(content).count(b"\n") == 1
     (unpacked,) = unpack("stability", tmp_path / "records", tmp_path / "out")
     found = read_json(unpacked / "run.json")
     assert found is not None
     assert found["status"] == "failed"
+
+
+def test_a_plan_that_is_only_listed_measures_no_target(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And one that is executed measures it once: ten times the score of held-out images."""
+    measured: list[int] = []
+    monkeypatch.setattr(measure, "held_out_fid", lambda words, samples: measured.append(samples) or 0.71)
+    assert plan(["time_to_target"], FULL, Place(None, tmp_path, only_listed=True))
+    assert measured == []
+    for _ in range(2):
+        planned = plan(["time_to_target"], FULL, Place(None, tmp_path))
+        assert all("budget.until=7.1" in each.words for each in planned)
+    assert measured == [500]
 
 
 def records(**values: Sequence[float]) -> list[dict[str, Any]]:
@@ -167,6 +182,18 @@ def test_what_was_not_measured_is_said_and_nobody_wins_it() -> None:
     assert "has the" not in text
 
 
+def test_a_curve_is_of_quick_evaluations_over_seconds_of_training(tmp_path: Path) -> None:
+    name, raw = (f"training/fid[f,n=200,ref=train,{of}]" for of in ("ema", "raw"))
+    events = [{"training_seconds": at, name: 9.0 / at, raw: 99.0} for at in (1.0, 2.0)]
+    record = {**records(gan=[1])[0], "about": {"seed": 0}, "events": [*events, {"net/loss": 1.0}]}
+    assert curve_figure([record], tmp_path / "curves.svg")
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert "seconds of training" in drawn
+    assert "gan" in drawn
+    assert not curve_figure([{**record, "events": []}], tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
+
+
 def test_only_the_blocks_of_a_page_are_replaced() -> None:
     page = "a\n<!-- benchmark: x -->\nold\n<!-- end -->\n<!-- generated: x -->\nkept\n<!-- end -->\n"
     assert between(page, {"x": "new"}) == page.replace("old", "new")
@@ -193,8 +220,9 @@ def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tm
     write_pages(places, tmp_path)
     made = {path.name for path in (places.docs / "benchmark").iterdir()}
     assert {f"{key}.md" for key in KEYS if key != "claims"} <= made
-    figures = {"heat_map-map.svg", "guidance-scales.svg", "few_steps-steps.svg", "fashion_mnist-curves.svg"}
-    assert figures <= made
+    assert {"heat_map-map.svg", "guidance-scales.svg", "few_steps-steps.svg"} <= made
+    for name, words in (("guidance", "scale of guidance"), ("few_steps", "network evaluations per sample")):
+        assert f"| FID ↓ by {words}" in (places.docs / "benchmark" / f"{name}.md").read_text()
     index = (places.docs / "benchmark" / "index.md").read_text()
     assert "mean squared error of completed halves" in index
     assert pages.FIRST in index

@@ -35,7 +35,8 @@ def main(
         bool, typer.Option("--background", help="Go on in a process of its own; publish.log has its lines.")
     ] = False,
     pages: Annotated[
-        bool, typer.Option("--pages", help="Only make the pages again, of the records in docs/benchmark.")
+        bool,
+        typer.Option("--pages", help="Execute nothing: record what is finished, and make the pages."),
     ] = False,
     toy: Annotated[
         bool, typer.Option("--toy", help="Toy sizes, to try the machinery: pages go into the runs' folder.")
@@ -51,18 +52,19 @@ def main(
     places = Places(ROOT / "docs", RECORDS, ROOT / "README.md")
     if toy:
         places = Places(runs / "docs", runs / "docs" / "benchmark" / "records", None)
-    if pages:
+    if pages and not runs.is_dir():  # of a clone, which has the records alone
         write_pages(places, runs)
         return
     if background and not what_is_left:
         detach(runs)
         return
-    where = Place(None if data_root is None else data_root.resolve(), places.records)
+    root = None if data_root is None else data_root.resolve()
+    where = Place(root, places.records, only_listed=what_is_left or pages)
     todo = jobs_of(plan(keys, size, where), runs)
     if what_is_left:
         typer.echo("\n".join(listed(keys, todo, jobs)))
         return
-    left = execute(todo, runs, jobs)
+    left = [] if pages else execute(todo, runs, jobs)
     for key in keys:
         keep(key, [job.path for job in todo if job.planned.key == key], places.records)
     write_pages(places, runs)

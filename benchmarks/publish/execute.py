@@ -1,14 +1,17 @@
 """The runs of the benchmark, one process each: found again by their identity, resumed, or begun."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
+from types import FrameType
 from typing import Literal, NamedTuple
 
 import typer
@@ -26,7 +29,13 @@ from genbench.records.sweep_ledger import duration
 __all__ = ["Job", "State", "execute", "jobs_of", "seconds_left"]
 
 State = Literal["missing", "unfinished", "failed", "unmeasured", "done"]
-SMOOTH = {"MALLOC_TRIM_THRESHOLD_": "2000000000", "MALLOC_MMAP_THRESHOLD_": "2000000000"}
+RUNNING = set[subprocess.Popen[bytes]]()
+"""Processes of the runs that are at work."""
+SMOOTH = {
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TOP_PAD_": "200000000",
+}
 """Variables by which glibc keeps memory that is freed, which is requested again a moment later."""
 
 
@@ -86,21 +95,42 @@ def execute(jobs: Sequence[Job], runs: Path, at_once: int) -> list[Job]:
     """Work on all runs that are not done, so many at a time, each with one thread on a core of its own, and
     return those that are not done at the end. A run that failed by itself is a result, and not repeated.
 
-    A line is printed as each begins and ends. Ctrl-C stops the runs after their current step; the same
-    command continues them.
+    A line is printed as each begins and ends. Ctrl-C or SIGTERM stops the runs after their current step; the
+    same command continues them.
     """
     todo = [job for job in jobs if job.state not in ("done", "failed")]
     cores = SimpleQueue[int]()
     for place in range(at_once):
         cores.put(allowed()[place % len(allowed())])
     announcer = Announcements(todo, at_once)
-    if at_once == 1:
-        for job in todo:
-            work(job, runs, cores, announcer)
-    with ThreadPoolExecutor(at_once) as pool:
-        for future in [pool.submit(work, job, runs, cores, announcer) for job in todo if at_once > 1]:
-            future.result()
+    with stopping():
+        if at_once == 1:
+            for job in todo:
+                work(job, runs, cores, announcer)
+        else:
+            pool = ThreadPoolExecutor(at_once)
+            try:
+                for future in [pool.submit(work, job, runs, cores, announcer) for job in todo]:
+                    future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)  # after Ctrl-C no other run begins
     return [job for job in todo if job.state not in ("done", "failed")]
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, and the runs with it, which save their state."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for started in list(RUNNING):
+            started.send_signal(signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def allowed() -> list[int]:
@@ -155,8 +185,13 @@ def process(words: Sequence[str], core: int, log: Path) -> int:
         started = subprocess.Popen(
             [sys.executable, *words], cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT
         )
-        os.sched_setaffinity(started.pid, {core})
-        return started.wait()
+        RUNNING.add(started)
+        try:
+            with suppress(ProcessLookupError):  # it has ended already
+                os.sched_setaffinity(started.pid, {core})
+            return started.wait()
+        finally:
+            RUNNING.discard(started)
 
 
 def environment() -> Mapping[str, str]:

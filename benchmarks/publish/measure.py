@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmarks.publish.planned import Place
 from genbench import app
 from genbench.api import load
 from genbench.data import ImageData, prepare, to_float, to_uint8
@@ -25,6 +26,8 @@ COMPLETED = 100
 """Held-out images whose lower halves are drawn anew."""
 TIMES = 10
 """A target is so many times the score of real held-out images."""
+UNKNOWN = 1.0
+"""Target of runs that are listed before it was measured."""
 CPU = torch.device("cpu")
 TARGET = "target-{samples}.json"
 
@@ -83,15 +86,17 @@ def data_of(run: Path) -> ImageData:
 KINDS: Mapping[str, Callable[[Path, Path], None]] = {"strip": strip, "halves": halves}
 
 
-def target(words: Sequence[str], samples: int, records: Path) -> float:
+def target(words: Sequence[str], samples: int, where: Place) -> float:
     """Return the FID at which a training ends: ten times that of so many real held-out images against the
     training images, to three figures.
 
     words: overrides that say of which data. What was measured once stands in the folder of records, from
-    which a clone reads it.
+    which a clone reads it; before that no run has a target, and a list of runs needs none.
     """
-    path = records / TARGET.format(samples=samples)
+    path = where.records / TARGET.format(samples=samples)
     found = read_json(path)
+    if found is None and where.only_listed:
+        return UNKNOWN
     if found is None:
         found = {"held_out": held_out_fid(words, samples), "n": samples}
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,24 @@
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.claim_list import CLAIMS
 from benchmarks.claims import page as claims_page
 from benchmarks.publish.answers import answers
-from benchmarks.publish.figures import cost_figure, curve_figure, heat_figure, strips_figure, sweep_figure
+from benchmarks.publish.figures import (
+    SCALES,
+    STEPS,
+    cost_figure,
+    curve_figure,
+    heat_figure,
+    strips_figure,
+    sweep_figure,
+    sweep_table,
+)
 from benchmarks.publish.plan import PARTS, Part
 from benchmarks.publish.records import read_records, strip_path, unpack
 from benchmarks.publish.winners import Record, model_of
@@ -24,6 +34,9 @@ __all__ = ["Places", "between", "write_pages"]
 COMMAND = "python -m benchmarks.publish"
 BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 """A part of a page that is made anew; the rest of the page stays."""
+RANKED = ("fashion_mnist", "digits_seconds", "digits_defaults")
+"""Parts of which the quality is drawn against the cost of a sample."""
+STRIPS = "The first ten samples of each model at seed 0"
 FIRST = "fashion_mnist"
 """The part whose table and strips stand in the README, and whose rows stand on the families' pages."""
 COLUMNS = ("fid", "recall", "training_seconds", "passes_per_sample", "seconds_per_image")
@@ -101,43 +114,26 @@ def part_page(part: Part, places: Places, runs: Path) -> str:
     failed = sum(record.get("result") is None for record in records)
     note = [f"{failed} of {len(records)} runs failed by themselves, and have no row."] if failed else []
     command = f"```sh\n{COMMAND} --only {part.key}\n```"
-    return "\n\n".join([f"# {part.title}", part.about, made_by(records), command, *note, table, *pictures])
+    swept = [text for each in (SCALES, STEPS) if (text := sweep_table(records, each))]
+    head = [f"# {part.title}", part.about, made_by(records), command, *note]
+    return "\n\n".join([*head, *swept, table, *pictures])
 
 
 def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[str, Path]]:
     """Draw the figures of a part; returns a description and the file of each that could be drawn."""
     folder = places.docs / "benchmark"
-    scales, steps = (f"sampler_sweeps/{name}/table.csv" for name in ("scales", "steps"))
-    own = [
-        (f"{key}-curves.svg", "FID over seconds of training", lambda path: curve_figure(records, path)),
-        (f"{key}-cost.svg", "FID against the seconds of a sample", lambda path: cost_figure(records, path)),
-        (f"{key}-map.svg", "FID by schedule and loss", lambda path: heat(key, records, path)),
-        (
-            f"{key}-scales.svg",
-            "FID against the scale of guidance",
-            lambda path: sweep_figure(
-                records, scales, lambda row: float(row["guidance.scale"]), "scale of guidance", path
-            ),
-        ),
-        (
-            f"{key}-steps.svg",
-            "FID against network evaluations per sample",
-            lambda path: sweep_figure(
-                records, steps, lambda row: float(row["passes"]), "network evaluations per sample", path
-            ),
-        ),
-        (
-            f"{key}-samples.png",
-            "The first ten samples of each model at seed 0, not chosen",
-            lambda path: strips_figure(strips(key, records, places), path),
-        ),
+    own: list[tuple[str, str, Callable[[Path], bool]]] = [
+        ("curves.svg", "FID over seconds of training", partial(curve_figure, records)),
+        ("scales.svg", "FID against the scale of guidance", partial(sweep_figure, records, SCALES)),
+        ("steps.svg", "FID against network evaluations per sample", partial(sweep_figure, records, STEPS)),
+        ("samples.png", f"{STRIPS}, not chosen", partial(strips_figure, strips(key, records, places))),
     ]
-    return [(words, folder / name) for name, words, draw in own if draw(folder / name)]
-
-
-def heat(key: str, records: Sequence[Record], path: Path) -> bool:
-    """Draw the map of schedules and losses, of the part that varies both."""
-    return key == "heat_map" and heat_figure(records, "schedule", "loss", path)
+    if key in RANKED:
+        own.append(("cost.svg", "FID against the seconds of a sample", partial(cost_figure, records)))
+    if key == "heat_map":
+        own.append(("map.svg", "FID by schedule and loss", partial(heat_figure, records, "schedule", "loss")))
+    named = [(words, folder / f"{key}-{name}", draw) for name, words, draw in own]
+    return [(words, path) for words, path, draw in named if draw(path)]
 
 
 def strips(key: str, records: Sequence[Record], places: Places) -> dict[str, Path]:

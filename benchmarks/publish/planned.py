@@ -44,10 +44,14 @@ TOY = Size(
 
 
 class Place(NamedTuple):
-    """Where things lie: the files of Fashion-MNIST, None where genbench downloads them, and the records."""
+    """Where things lie: the files of Fashion-MNIST, None where genbench downloads them, and the records.
+
+    only_listed: nothing may be measured for the plan, which is listed and not executed.
+    """
 
     root: Path | None
     records: Path
+    only_listed: bool = False
 
 
 class Later(NamedTuple):

@@ -3,8 +3,8 @@
 `keep` takes it from the directories of runs, `unpack` makes directories of it again, which the reports read.
 """
 
-import gzip
 import json
+import lzma
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def keep(part: str, folders: Sequence[Path], records: Path) -> Path | None:
     path = path_of(part, records)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        file.write(gzip.compress(lines.encode(), mtime=0))
+        file.write(lzma.compress(lines.encode(), preset=9))
     for folder in folders:
         if (strip := folder / "strip.png").is_file():
             to = strip_path(part, folder.name, records)
@@ -54,7 +54,7 @@ def keep(part: str, folders: Sequence[Path], records: Path) -> Path | None:
 
 def path_of(part: str, records: Path) -> Path:
     """Return the file with the records of a part: JSON lines, compressed."""
-    return records / f"{part}.jsonl.gz"
+    return records / f"{part}.jsonl.xz"
 
 
 def strip_path(part: str, run: str, records: Path) -> Path:
@@ -121,7 +121,7 @@ def read_records(part: str, records: Path) -> list[dict[str, Any]]:
     path = path_of(part, records)
     if not path.is_file():
         return []
-    return [*parse_lines(gzip.decompress(path.read_bytes())).objects.values()]
+    return [*parse_lines(lzma.decompress(path.read_bytes())).objects.values()]
 
 
 def unpack(part: str, records: Path, folder: Path) -> list[Path]:

@@ -160,7 +160,7 @@ def stability(size: Size, where: Place) -> Iterator[Planned]:
 def time_to_target(size: Size, where: Place) -> Iterator[Planned]:
     """Yield every model until it comes to ten times the score of held-out images, or to the limit."""
     samples = 500 if size.name == "full" else size.samples
-    until = target(fashion(size, where, "ddpm"), samples, where.records)
+    until = target(fashion(size, where, "ddpm"), samples, where)
     for model in size.chosen(models()):
         every = 10_000 if size.name == "full" else 200
         words = [

@@ -9,7 +9,7 @@ from genbench.records.metric_name import of_ema
 from genbench.report.numbers import p_words, rounded, shared_decimals, uncertainty
 from genbench.report.statistics import Estimate, estimate, leader
 
-__all__ = ["Measure", "Ranking", "model_of", "number", "ranking", "score", "values_of"]
+__all__ = ["Measure", "Ranking", "model_of", "number", "ranking", "score", "text_of", "values_of"]
 
 Record = Mapping[str, Any]
 

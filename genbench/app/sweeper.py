@@ -26,7 +26,7 @@ from genbench.app.command import as_text
 from genbench.app.composing_memory import ComposedJobs
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error, wrapped_error
-from genbench.app.run_names import RUN_NAME, checked_path, folder_of, resolved, run_dir, without_hydra
+from genbench.app.run_names import RUN_NAME, checked_path, folder_of, resolved, run_dir
 from genbench.app.sweep_watch import plan_line, watching
 from genbench.app.sweeps import LEDGER, ask_workers_to_stop, is_begun, ledger, statuses
 from genbench.app.words import check_word, quoted
@@ -165,9 +165,9 @@ class Combinations(Sweeper):
         try:
             for word in words:
                 check_word(word)
-            cfg = self.loader.composed(self.config, words)
+            cfg, without = self.loader.composed(self.config, words)
             # What an option of another model refers to is missed only when all is resolved, as here.
-            tree = resolved(without_hydra(cfg))
+            tree = resolved(without)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             return explain_error(error, words)
         try:  # Hydra would make the directory, also within another run

@@ -22,7 +22,6 @@ from genbench.cli import (
     serve,
 )
 from genbench.cli.output import say
-from genbench.cli.train_help import answered
 from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
 from genbench.errors import Damaged, Failure
 from genbench.records.run_directory import version
@@ -115,6 +114,8 @@ def main() -> None:
     the machine.
     """
     if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
+        from genbench.cli.train_help import answered
+
         if answered(sys.argv[2:]):
             return
         from genbench.app import train as run_words

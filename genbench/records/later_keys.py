@@ -80,7 +80,7 @@ def without_idle_parts(node: Any) -> Any:  # noqa: ANN401
         return node
     is_unet = node.get("_target_") == UNET
     return {
-        key: without_idle_parts(child)
+        key: child if type(child) in VALUES else without_idle_parts(child)
         for key, child in node.items()
         if (type(child) in VALUES or child not in IDLE)
         and not (is_unet and key in OF_UNETS and child == OF_UNETS[key])

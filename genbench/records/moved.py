@@ -77,9 +77,7 @@ def renamed(node: Any, paths: Mapping[str, str]) -> Any:  # noqa: ANN401
         return [renamed(child, paths) for child in node]
     if not isinstance(node, Mapping):
         return node
-    return {
-        key: paths.get(child, child)
-        if key == "_target_" and isinstance(child, str)
-        else renamed(child, paths)
-        for key, child in node.items()
-    }
+    found = {key: x if type(x) in VALUES else renamed(x, paths) for key, x in node.items()}
+    if isinstance(target := found.get("_target_"), str):
+        found["_target_"] = paths.get(target, target)
+    return found

@@ -224,6 +224,8 @@ def clean(values: Mapping[str, Any]) -> dict[str, Cell]:
 
 def cell(name: str, value: Any) -> Cell:  # noqa: ANN401
     """Return one value of the table: a number, text that can be written anywhere, or None."""
+    if value is None or type(value) is float:  # most of them
+        return value
     if isinstance(value, str):
         return float(value) if value in NOT_FINITE else text(value)
     if not (value is None or isinstance(value, int | float)):

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -17,8 +18,10 @@ from yaml import YAMLError
 
 from genbench.app import composing_memory
 from genbench.app.composing_memory import ComposedJobs, load, quick_load, replaced, same_choices
+from genbench.app.run_names import without_hydra
 from tests.conftest import ROOT
 
+CREATE = classmethod(lambda kind, config_loader=None: kind(create_functions(), config_loader))
 CHOICES = (
     ("model=ddpm", "loss=hybrid"),
     ("model=unclip", "data=captioned", "text=small"),
@@ -36,6 +39,8 @@ def plain() -> Iterator[None]:
             stack.enter_context(replaced(place, "parse", composing_memory.parse))
         slow = composing_memory.interpolation_map
         stack.enter_context(replaced(defaults_list, "_create_interpolation_map", slow))
+        stack.enter_context(replaced(OverridesParser, "create", CREATE))
+        stack.enter_context(replaced(OverridesParser, "parse_rule", composing_memory.plain_rule))
         yield
 
 
@@ -138,8 +143,9 @@ def test_a_job_that_was_composed_for_its_check_is_not_composed_again(monkeypatch
         assert isinstance(plain_loader, ConfigLoaderImpl)
         master = plain_loader.load_configuration("config", [], RunMode.RUN)
         loader, words = ComposedJobs(plain_loader), ["model=gan", "seed=3"]
-        checked = loader.composed(master, words)
+        checked, without = loader.composed(master, words)
         expected = plain_loader.load_sweep_config(master, words)
+        assert OmegaConf.to_yaml(without) == OmegaConf.to_yaml(without_hydra(expected))
         OmegaConf.update(checked, "optim.lr", 99)  # as building its objects may
         with monkeypatch.context() as patched:
             patched.setattr(config_loader_impl, "create_defaults_list", None)
@@ -149,3 +155,22 @@ def test_a_job_that_was_composed_for_its_check_is_not_composed_again(monkeypatch
         assert isinstance(each, DictConfig)
         assert OmegaConf.to_yaml(each) == OmegaConf.to_yaml(expected)
         assert OmegaConf.is_struct(each)
+
+
+def test_a_word_is_parsed_once_unless_its_value_is_drawn_as_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[str] = []
+
+    def watched(parser: OverridesParser, s: str, rule_name: str) -> object:
+        parsed.append(s)
+        return plain_rule(parser, s, rule_name)
+
+    plain_rule = composing_memory.plain_rule
+    monkeypatch.setattr(composing_memory, "plain_rule", watched)
+    drawn, fixed = "seed=shuffle([1,2,3])", "seed=[7654321]"
+    for _ in range(3):
+        found = OverridesParser.create().parse_overrides([fixed, drawn])
+        assert found[0].value() == [7654321]
+        assert sorted(found[1].value()) == [1, 2, 3]
+    assert parsed == [fixed, drawn, drawn, drawn]
