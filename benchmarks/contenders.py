@@ -171,7 +171,7 @@ class Ours(Contender):
         parts = dataclasses.replace(self.parts, budget=budget)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder) / "run")
-            configuration = Configuration("", self.config, self.choices, {})
+            configuration = Configuration("", self.config, self.choices, self.config)
             yield Session(parts, run, configuration, parts.context(Progress(self.console)))
 
     def trained(self, session: Session, tracker: Tracker) -> Trained:

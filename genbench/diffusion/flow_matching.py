@@ -16,6 +16,7 @@ from genbench.diffusion.process import Known, Process
 from genbench.diffusion.sampler import Denoised, noise_like
 from genbench.diffusion.schedule import Level
 from genbench.diffusion.start import check_start
+from genbench.diffusion.timed_network import times_for
 from genbench.diffusion.volume_change import Divergence, dequantized, flow_to_noise
 from genbench.probability.counts import MOST_PASSES, check_count
 from genbench.probability.gaussian import standard_normal_nats
@@ -106,7 +107,7 @@ class FlowMatching(Straight, GuidedProcess):
 
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
         # x0_hat = xt + t velocity.
-        answer = network(xt, t.float(), y).float()
+        answer = network(xt, times_for(network, t.float(), len(xt)), y).float()
         return Denoised(xt + straight_level(t).sigma * answer, NO_VARIANCE)
 
     def losses(self, network: nn.Module, x0: Tensor, y: Conditioning, *, phase: str) -> Loss:
@@ -149,10 +150,11 @@ class FlowMatching(Straight, GuidedProcess):
 
         def velocity(xt: Tensor, t: Tensor) -> Tensor:
             now = float(t)  # t is on the host
-            times = xt.new_full((len(xt),), now, dtype=torch.float64)
-            estimate = self.guidance.at(now).guide(labelled, xt, times, y, straight_level(times))
+            times = xt.new_full((1,), now, dtype=torch.float64)  # of all images, as is the level of noise
+            at = straight_level(times)
+            estimate = self.guidance.at(now).guide(labelled, xt, times, y, at)
             x0 = estimate.x0 if known is None else known.within(estimate.x0)
-            return (x0 - xt) / straight_level(times).sigma
+            return (x0 - xt) / at.sigma
 
         return self.solver.walk(velocity, x, start)
 

@@ -16,7 +16,8 @@ from genbench.diffusion.parameterization import Parameterization
 from genbench.diffusion.posterior import ReverseVariance
 from genbench.diffusion.process import Known
 from genbench.diffusion.sampler import Ancestral, Denoised, Denoiser, Sampler, noise_like
-from genbench.diffusion.schedule import Schedule
+from genbench.diffusion.schedule import Level, Schedule
+from genbench.diffusion.timed_network import times_for
 from genbench.diffusion.times import Times
 from genbench.diffusion.variance import BetaTilde, Fitted, Variance
 from genbench.diffusion.weighting import TrueBound, Unweighted, Weighting
@@ -164,7 +165,7 @@ class GaussianDiffusion(GuidedProcess):
         if isinstance(self.guidance, Classifier) and phase in self.guidance.phases:
             terms = self.guidance.loss(xt, t, y)
         else:
-            output, variance = self.answer(network, xt, t, self.guidance.labels(y))
+            output, variance = self.answer(network, xt, t, self.guidance.labels(y), at)
             target = self.parameterization.target(x0, eps, at)
             scale = self.weighting.scale(t, self.schedule, self.parameterization)
             case = Case(
@@ -186,16 +187,16 @@ class GaussianDiffusion(GuidedProcess):
         """Accept all settings: times, levels of noise and weights are looked up on the device."""
 
     def answer(
-        self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning
+        self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning, at: Level
     ) -> tuple[Tensor, ReverseVariance]:
-        """Return the network's answer at xt (B, C, H, W) and t (B,), and the variance of its reverse step.
+        """Return the network's answer at xt (B, C, H, W), and the variance of its reverse step.
 
+        t: (B,), or (1,) where it is the time of all images; at: the parameterization's level of noise there.
         The answer is in the parameterization's terms. Raises ValueError where it has the wrong channels.
         """
-        at = self.parameterization.level(self.schedule, t)
         inputs = self.parameterization.network_input(xt, at)
         # Networks take t in float32; schedules have looked it up in float64 before.
-        output = network(inputs, t.float(), y)
+        output = network(inputs, times_for(network, t.float(), len(xt)), y)
         wanted = self.variance.answers * xt.shape[1]
         if output.shape[1] != wanted:
             raise ValueError(
@@ -207,11 +208,18 @@ class GaussianDiffusion(GuidedProcess):
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
         super().check_network(network, x0, y)
-        self.answer(network, x0, torch.ones(len(x0), dtype=torch.float64), y)
+        t = torch.ones(len(x0), dtype=torch.float64)
+        self.answer(network, x0, t, y, self.parameterization.level(self.schedule, t))
 
-    def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
-        output, variance = self.answer(network, xt, t, y)
-        at = self.parameterization.level(self.schedule, t)
+    def denoise(
+        self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning, at: Level | None = None
+    ) -> Denoised:
+        """Return the model's own estimate, see `GuidedProcess`.
+
+        at: the parameterization's level of noise at t, where it is known already.
+        """
+        at = self.parameterization.level(self.schedule, t) if at is None else at
+        output, variance = self.answer(network, xt, t, y, at)
         return Denoised(self.parameterization.to_x0(output.float(), xt, at), variance)
 
     def fit(self, network: nn.Module, batches: Iterable[tuple[Tensor, Conditioning]]) -> None:
@@ -245,9 +253,9 @@ class GaussianDiffusion(GuidedProcess):
     ) -> Iterator[Tensor]:
         def guided(xt: Tensor, t: Tensor) -> Denoised:
             now = float(t[0])  # t is on the host, so that reading it waits for no device
-            t = xt.new_full((len(xt),), now, dtype=torch.float64)
-            guidance, at = self.guidance.at(now), self.schedule.level(t)
-            estimate = guidance.guide(partial(self.denoise, network), xt, t, y, at)
+            t = xt.new_full((1,), now, dtype=torch.float64)  # of all images, as are the levels of noise
+            guidance, at = self.guidance.at(now), self.parameterization.level(self.schedule, t)
+            estimate = guidance.guide(partial(self.denoise, network, at=at), xt, t, y, at)
             # Given pixels replace the estimate at every step, after guidance.
             x0 = estimate.x0 if known is None else known.within(estimate.x0)
             return Denoised(x0, self.variance.for_sampling(estimate.variance))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from genbench.diffusion.process import LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Level
+from genbench.diffusion.timed_network import times_for
 from genbench.runtime import global_batch
-from genbench.text.condition import Conditioning, Encoded
+from genbench.text.condition import Conditioning, Encoded, Encoding
 
 __all__ = [
     "Classifier",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 LabelDenoiser = Callable[[Tensor, Tensor, Conditioning], Denoised]
-"""(xt (B, C, H, W), t (B,), labels y (B,), B encoded texts or None) -> Denoised."""
+"""(xt (B, C, H, W), t (B,) or, of all images, (1,), labels y (B,), B encoded texts or None) -> Denoised."""
 
 
 class Guidance(nn.Module, ABC):
@@ -69,9 +70,10 @@ class Guidance(nn.Module, ABC):
 
     @abstractmethod
     def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
-        """Return the guided estimate at xt (B, C, H, W) and t (B,), for B labels or encoded texts y, or None.
+        """Return the guided estimate at xt (B, C, H, W) and t, for B labels or encoded texts y, or None.
 
-        denoise: the model, one pass of its network each call. at: signal and noise of xt, (B, 1, 1, 1) each.
+        t: (B,), or (1,) where it is the time of all images, as in every step of a sampler. at: signal and
+        noise of xt, each (B, 1, 1, 1) or (1, 1, 1, 1). denoise: the model, one pass of its network each call.
         """
 
 
@@ -95,9 +97,9 @@ class GuidedProcess(LikelihoodProcess):
 
     @abstractmethod
     def denoise(self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
-        """Return the model's own estimate of x0 at xt (B, C, H, W) and t (B,) for labels y, without guidance.
+        """Return the model's own estimate of x0 at xt (B, C, H, W) for labels y, without guidance.
 
-        One pass of the network; float32.
+        t: (B,), or (1,) where it is the time of all images. One pass of the network; float32.
         """
 
     def check_network(self, network: nn.Module, x0: Tensor, y: Conditioning) -> None:
@@ -148,7 +150,7 @@ class ClassifierFree(Extrapolation):
     """eps = eps_u + s (eps_c - eps_u), where eps_u is the model's answer to the null class or the empty text.
 
     The same holds for x0, which is affine in eps. s = 1 is the conditional model, s = 0 the unconditional
-    one, one pass of the network each; any other takes two.
+    one, one pass of the network each; any other takes both in one pass of a batch twice as large.
     num_classes: 0 for a model of text. scale: s. p_uncond: share of training images whose label or text is
     replaced by the null class, or the empty text.
     interval: the times t in which s holds; outside of them it is 1.
@@ -191,6 +193,25 @@ class ClassifierFree(Extrapolation):
 
     def worse(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning) -> Denoised:
         return denoise(xt, t, self.nothing(y))
+
+    def guide(self, denoise: LabelDenoiser, xt: Tensor, t: Tensor, y: Conditioning, at: Level) -> Denoised:
+        if self.scale in (0, 1) or y is None:
+            return super().guide(denoise, xt, t, y, at)
+        # Both estimates in one pass: of small batches it takes little longer than one of them.
+        n, times = len(xt), t if len(t) == 1 else torch.cat([t, t])
+        both = denoise(torch.cat([xt, xt]), times, joined(self.nothing(y), y))
+        worse, own = both.x0[:n], both.x0[n:]
+        return Denoised(worse + self.scale * (own - worse), both.variance.rows(slice(n, None)))
+
+
+def joined(first: Conditioning, second: Conditioning) -> Conditioning:
+    """Put the conditions of two batches one after the other: labels, or encoded texts of the same length."""
+    if isinstance(first, Encoded) and isinstance(second, Encoded):
+        parts = (torch.cat(pair) for pair in zip(first.own, second.own, strict=True))
+        return Encoded(Encoding(*parts), second.empty)
+    assert isinstance(first, Tensor)
+    assert isinstance(second, Tensor)
+    return torch.cat([first, second])
 
 
 class Classifier(Guidance):
@@ -245,7 +266,10 @@ class Classifier(Guidance):
 
     def logits(self, xt: Tensor, t: Tensor, x0_hat: Tensor) -> Tensor:
         """Return the logits (B, K) float32 of noised images, or of the estimates of x0 that they have."""
-        found: Tensor = self.classifier(xt, t.float()) if self.noised else self.classifier(x0_hat)
+        if self.noised:
+            found: Tensor = self.classifier(xt, times_for(self.classifier, t.float(), len(xt)))
+        else:
+            found = self.classifier(x0_hat)
         return found.float()
 
     def check(self, y: Conditioning) -> None:

@@ -96,9 +96,9 @@ class Conditioned(nn.Module):
         self.network, self.condition = network, condition
 
     def forward(self, xt: Tensor, t: Tensor, y: Conditioning = None) -> Tensor:
-        answer: Tensor = self.network(
-            torch.cat([xt, self.condition.images], dim=1), t, y, self.condition.level
-        )
+        again = len(xt) // len(self.condition.level)  # a guidance asks for two estimates of the batch at once
+        images, level = self.condition.images.repeat(again, 1, 1, 1), self.condition.level.repeat(again)
+        answer: Tensor = self.network(torch.cat([xt, images], dim=1), t, y, level)
         return answer
 
 

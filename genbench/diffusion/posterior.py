@@ -36,6 +36,10 @@ class ReverseVariance(ABC):
         float64, in a shape that broadcasts to x_t's. Not finite at s = 0, where beta~ is 0, unless widened.
         """
 
+    def rows(self, which: slice) -> "ReverseVariance":
+        """Return the variance of some of the images; by default itself, being the same for all."""
+        return self
+
 
 @dataclass(frozen=True)
 class Interpolated(ReverseVariance):
@@ -48,6 +52,9 @@ class Interpolated(ReverseVariance):
 
     def log(self, q: Posterior) -> Tensor:
         return self.v * q.beta.log() + (1 - self.v) * q.beta_tilde.log()
+
+    def rows(self, which: slice) -> "Interpolated":
+        return Interpolated(some(self.v, which))
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,14 @@ class Widened(ReverseVariance):
 
     def log(self, q: Posterior) -> Tensor:
         return (q.beta_tilde + q.of_x0.square() * self.m).log()
+
+    def rows(self, which: slice) -> "Widened":
+        return Widened(some(self.m, which))
+
+
+def some(values: Tensor, which: slice) -> Tensor:
+    """Return the values of some images, (B, ..) -> (n, ..); values () or of one row are of all images."""
+    return values[which] if values.dim() and len(values) > 1 else values
 
 
 def posterior(alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> Posterior:

@@ -108,7 +108,7 @@ class OneStep(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar = schedule.alpha_bar(times)
+        alpha_bar = schedule.alpha_bar(times).cpu()  # factors of steps are then no work of the device
         for k in range(len(times) - 1):
             x = self.step(x, denoise(x, k), alpha_bar[k], alpha_bar[k + 1], rng)
             yield x
@@ -122,7 +122,8 @@ class OneStep(Sampler):
         alpha_bar_s: Tensor,
         rng: Generator | None,
     ) -> Tensor:
-        """Take one step from time t to s < t: xt (B, C, H, W), alpha_bars () float64 -> x_s (B, C, H, W)."""
+        """Take one step from time t to s < t: xt (B, C, H, W), alpha_bars () float64 on the host -> x_s
+        (B, C, H, W)."""
 
 
 class Ancestral(OneStep):
@@ -146,7 +147,9 @@ class Ancestral(OneStep):
         q = posterior(alpha_bar_t, alpha_bar_s)
         mean = q.of_x0.to(xt.dtype) * estimate.x0 + q.of_xt.to(xt.dtype) * xt
         # At s = 0 beta~ is 0 and x0 is the answer; a larger variance would only add noise to the sample.
-        std = torch.where(alpha_bar_s < 1, (estimate.variance.log(q) / 2).exp(), 0.0)
+        draws = alpha_bar_s < 1
+        finite = q._replace(beta_tilde=torch.where(draws, q.beta_tilde, 1.0))
+        std = (estimate.variance.log(finite) / 2).exp() * draws
         return mean + std.to(xt.dtype) * noise_like(xt, rng)
 
 
@@ -191,7 +194,10 @@ def ddim_step(
     deterministic; eta = 1 on the full grid is ancestral sampling with beta~.
     Source: Song et al. 2021 (DDIM), Eq. 12 and 16.
     """
-    variance = eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
+    # Without noise there is no variance to compute, a part of the time of steps on small images.
+    variance = torch.zeros_like(alpha_bar_s)
+    if eta:
+        variance = eta**2 * posterior(alpha_bar_t, alpha_bar_s).beta_tilde
     # At alpha_bar_t = 0 eps is xt itself; nothing here divides by alpha.
     at = Level(alpha_bar_t.sqrt().to(xt.dtype), (1 - alpha_bar_t).sqrt().to(xt.dtype))
     eps = X0().to_eps(x0, xt, at)

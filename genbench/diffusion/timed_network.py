@@ -1,8 +1,8 @@
 """The contract of networks that are given more than one time of each image."""
 
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["TimedNetwork", "check_times"]
+__all__ = ["TimedNetwork", "check_times", "times_for"]
 
 
 class TimedNetwork(nn.Module):
@@ -14,6 +14,16 @@ class TimedNetwork(nn.Module):
 
     times: int = 1
     """Numbers that it is given as t of each image: 1, t (B,); 2, t and the length of a step (B, 2)."""
+    shares_time: bool = False
+    """True where t may have a single row, (1,) or (1, 2), the time of all B images, as in a sampler's steps:
+    what is made of t alone is then computed once a step and not once an image."""
+
+
+def times_for(network: nn.Module, t: Tensor, n: int) -> Tensor:
+    """Return the times of n images as a network takes them: t of n rows as it is; t of a single row, the time
+    of all of them, repeated for each image unless the network shares it."""
+    shares = isinstance(network, TimedNetwork) and network.shares_time
+    return t if shares or len(t) == n else t.expand(n, *t.shape[1:])
 
 
 def check_times(network: nn.Module, times: int) -> None:

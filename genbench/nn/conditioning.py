@@ -27,6 +27,7 @@ class ConditionedNetwork(TextNetwork, TimedNetwork, AugmentedNetwork):
     """
 
     num_classes: int
+    shares_time = True
 
     def make_embeddings(
         self, frequencies: int, width: int, *, num_classes: int, inputs: int, context: int, times: int
@@ -51,6 +52,7 @@ class ConditionedNetwork(TextNetwork, TimedNetwork, AugmentedNetwork):
     ) -> Tensor:
         """Return SiLU of the sum of the embeddings, (B, width): of times t (B,) or (B, 2), of labels y (B,),
         the null class where it is None, or of pooled texts, and of the noise `level` (B,) of a second image.
+        (1, width) where nothing differs between the images: a single time for all of them, and no more.
 
         label: what was done to each image, (B, 9); it is added to the sines and cosines of the time.
         """

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from genbench.app.outside_classifier import outside_classifier
 from genbench.diffusion.fast_samplers import DPMSolver
 from genbench.diffusion.gaussian import GaussianDiffusion
-from genbench.diffusion.guidance import Classifier, ClassifierFree, Unguided
+from genbench.diffusion.guidance import Classifier, ClassifierFree, Extrapolation, Unguided
 from genbench.diffusion.parameterization import X0
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.sampler import Denoised
@@ -52,7 +52,11 @@ def test_a_scale_of_zero_is_the_unconditional_model_bit_for_bit() -> None:
     x = torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
     schedule = model.process.schedule
     *_, free = model.process.sampler.path(
-        lambda xt, t: model.process.denoise(model.network, xt, t, null), schedule, x, None
+        # As in sampling, a single time for all images: others round differently.
+        lambda xt, t: model.process.denoise(model.network, xt, t[:1], null),
+        schedule,
+        x,
+        None,
     )
     assert torch.equal(samples(model), free.detach())
     assert not torch.equal(samples(trained(toy_process())), free)
@@ -83,13 +87,35 @@ def test_the_guided_estimate_is_the_same_line_in_eps_and_in_x0() -> None:
     xt, free, own = torch.randn(3, 2, 1, 4, 4, generator=rng)
     v = Interpolated(torch.zeros(()))
 
-    def denoise(xt: Tensor, t: Tensor, y: Tensor | None) -> Denoised:
-        return Denoised(own if int(y[0]) < 3 else free, v)
+    def denoise(xt: Tensor, t: Tensor, y: Tensor) -> Denoised:
+        half = torch.arange(len(xt)) % 2  # of both estimates at once, first the one and then the other
+        return Denoised(torch.where((y < 3)[:, None, None, None], own[half], free[half]), v)
 
     guided = ClassifierFree(3, scale=s).guide(denoise, xt, t, torch.tensor([0, 1]), at).x0
     eps_u, eps_c = ((xt - at.alpha * x0) / at.sigma for x0 in (free, own))
     eps = eps_u + s * (eps_c - eps_u)
     assert torch.allclose((xt - at.sigma * eps) / at.alpha, guided, atol=1e-5)
+
+
+@pytest.mark.parametrize("y", [torch.tensor([0, 2]), TEXTS])
+def test_both_estimates_in_one_pass_are_those_of_two(y: Tensor | Encoded) -> None:
+    """x0_u + s (x0_c - x0_u), with the variance of the model's own estimate."""
+    t, x = torch.tensor([0.4], dtype=torch.float64), torch.randn(2, 1, 4, 4)
+    at, passes = CosineSchedule(50).level(t), list[int]()
+
+    def denoise(xt: Tensor, t: Tensor, y: Tensor | Encoded) -> Denoised:
+        passes.append(len(xt))
+        number = (y.pooled[:, 0] if isinstance(y, Encoded) else y)[:, None, None, None]
+        return Denoised(xt * number, Interpolated(number.expand_as(xt) / 10))
+
+    guidance = ClassifierFree(3, scale=3.0)
+    once = guidance.guide(denoise, x, t, y, at)
+    twice = Extrapolation.guide(guidance, denoise, x, t, y, at)
+    assert passes == [4, 2, 2]
+    assert torch.equal(once.x0, twice.x0)
+    assert isinstance(once.variance, Interpolated)
+    assert isinstance(twice.variance, Interpolated)
+    assert torch.equal(once.variance.v, twice.variance.v)
 
 
 def test_labels_are_dropped_with_their_probability() -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genbench.diffusion.low_resolution import LowResolution, eight_bit
+from genbench.diffusion.low_resolution import Condition, Conditioned, LowResolution, eight_bit
+from genbench.nn.unet import UNet
 
 
 def small_images(n: int = 8) -> Tensor:
@@ -83,3 +84,17 @@ def test_a_factor_that_does_not_divide_the_sides_is_refused_with_those_that_do(
     with pytest.raises(ValueError, match=message):
         LowResolution(factor=factor).shape(shape)
     assert LowResolution().shape((3, 32, 28)) == (3, 16, 14)
+
+
+def test_two_estimates_of_a_batch_at_once_have_the_condition_of_each_image() -> None:
+    torch.manual_seed(0)
+    network = UNet((1, 8, 8), 2, width=8, multipliers=[1], inputs=2)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    conditioned = Conditioned(network, Condition(torch.randn(3, 1, 8, 8), torch.rand(3)))
+    x, t, y = torch.randn(3, 1, 8, 8), torch.rand(3), torch.tensor([0, 1, 2])
+    with torch.no_grad():
+        once, again = conditioned(torch.cat([x, x]), torch.cat([t, t]), torch.cat([y, 2 - y])).chunk(2)
+        # The larger batch may round differently.
+        torch.testing.assert_close(once, conditioned(x, t, y), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(again, conditioned(x, t, 2 - y), rtol=1e-4, atol=1e-5)
