@@ -57,7 +57,7 @@ __all__ = [
 
 OURS = ("ddpm", "vae", "flow", "gan")
 """The presets experiment=fashion_mnist_*."""
-PEERS = ("diffusers", "ddpm_pytorch", "pythae", "normflows", "dcgan")
+PEERS = ("diffusers", "ddpm_pytorch", "sketch", "pythae", "normflows", "dcgan")
 BATCH = 256  # images of a batch of sampling, of all contenders
 CPU = torch.device("cpu")
 COUNTED = 2  # images of the batch whose operations are counted
@@ -281,6 +281,10 @@ def peer(name: str) -> Peer:
             from benchmarks.peers.ddpm_pytorch import DDPMPytorch
 
             return DDPMPytorch()
+        case "sketch":
+            from benchmarks.peers.sketch import Sketch
+
+            return Sketch()
         case "pythae":
             from benchmarks.peers.pythae import Pythae
 

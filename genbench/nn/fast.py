@@ -49,12 +49,16 @@ def conv_of_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
     VAE takes 0.88 of the time.
     On each axis y_o = sum_k w_k x_[(o + k - 1) / 2] = sum_i x_i w'_(o + 1 - 2 i), w'_m = w_(2-m) + w_(3-m),
     at stride 2 and padding 1; on both axes (O, I, 3, 3) -> (I, O, 4, 4).
+    The bias is added afterwards: the gradient that a transposed convolution computes of its own bias takes
+    longer than that of its weights (19 ms of 44 in bfloat16, 8 of 62 in float32; 64 maps of 64 channels, to
+    28x28), where a sum takes 0.1 ms.
     """
     # 1 where m = 2 - k or 3 - k, made on the device: to copy a list to a GPU waits for it.
     sums = torch.arange(3, device=x.device)[:, None] + torch.arange(4, device=x.device)  # (k, m)
     axis = ((sums == 2) | (sums == 3)).to(conv.weight)
     weight = (conv.weight.transpose(0, 1).flatten(2) @ torch.kron(axis, axis)).unflatten(2, (4, 4))
-    return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
+    y = F.conv_transpose2d(x, weight, stride=2, padding=1)
+    return y if conv.bias is None else y.add_(conv.bias[:, None, None])  # in place: y keeps its dtype
 
 
 class GroupNorm(nn.GroupNorm):

@@ -243,11 +243,12 @@ def attached(networks: list[nn.Module], device: torch.device, dtype: torch.dtype
 
 def has_bf16_units(device: torch.device) -> bool:
     """True where the device multiplies bfloat16 matrices in hardware: a GPU of Ampere or later, a CPU with
-    AMX tiles. Emulation would be slower than float32.
+    AMX tiles or the dot products of AVX-512 BF16. Emulation would be slower than float32.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    units = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return device.type == "cpu" and units
 
 
 def has_fp16_units(device: torch.device) -> bool:
