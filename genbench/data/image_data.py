@@ -75,20 +75,15 @@ class Split:
             file.check()
         return self.stored_images
 
-    def gather(
-        self, index: Tensor, device: torch.device, *, labels: bool = True
-    ) -> tuple[Tensor, Tensor | None]:
+    def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Read the images at index (B,) int64: (B, C, H, W) uint8, and labels (B,) or None, on `device`.
 
-        labels: False where they are not needed; None stands for them then. Raises Damaged where a file of the
-        store has changed.
+        Raises Damaged where a file of the store has changed.
         """
-        index = index.cpu()
+        index = move(index, self.stored_images.device)
         stored = index if self.rows is None else self.rows[index]
         images = move(self.checked_images().index_select(0, stored), device)
-        if self.labels is None or not labels:
-            return images, None
-        return images, move(self.labels.index_select(0, index), device)
+        return images, None if self.labels is None else move(self.labels.index_select(0, index), device)
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,9 @@ class ImageData:
 
 
 def move(batch: Tensor, device: torch.device) -> Tensor:
-    """Copy a batch to `device`; the copy to a GPU goes through pinned memory and is not waited for."""
-    if device.type == "cuda":
+    """Copy a batch to `device`; the copy from the host to a GPU goes through pinned memory and is not waited
+    for. What is on the device already is returned as it is.
+    """
+    if device.type == "cuda" and batch.device.type == "cpu":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)

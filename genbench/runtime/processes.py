@@ -77,14 +77,15 @@ class Processes:
         """
         return Part(self.index, self.count, processes=self.count)
 
-    def parts(self, index: Tensor, accumulate: int) -> tuple[list[Part], Tensor]:
-        """Split this process's share of a batch's indices (B,) into `accumulate` equal parts: their places in
-        the whole batch, and the indices of all of them together, (B / count,).
-        """
+    def parts(self, accumulate: int) -> list[Part]:
+        """Return the places, in the whole batch, of the `accumulate` equal parts of this process's share."""
         of = accumulate * self.count
         mine = range(self.index * accumulate, (self.index + 1) * accumulate)
-        places = [Part(number, of, last=number == mine[-1], processes=self.count) for number in mine]
-        return places, index if self.count == 1 else index.chunk(self.count)[self.index]
+        return [Part(number, of, last=number == mine[-1], processes=self.count) for number in mine]
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Return this process's share of a batch's indices (B,): (B / count,), of all its parts together."""
+        return index if self.count == 1 else index.chunk(self.count)[self.index]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor, of floats of any shape, by its mean over the processes, in place; those of one

@@ -58,11 +58,6 @@ class CheckpointWriter:
         self.thread = threading.Thread(target=work, name="genbench-checkpoint", daemon=True)
         self.thread.start()
 
-    @property
-    def is_busy(self) -> bool:
-        """True while the thread writes; cheap enough for every step."""
-        return self.thread is not None and self.thread.is_alive()
-
     def check(self) -> None:
         """Raise what the thread has raised, once; cheap enough for every step."""
         if self.failure is not None:

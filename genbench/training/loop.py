@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from genbench.data import EpochOrder, ImageData
+from genbench.data.device_images import on_device
 from genbench.generator import Generator
 from genbench.runtime import global_batch, rng
 from genbench.runtime.compile import compiled
@@ -35,7 +36,7 @@ from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
 from genbench.training.snapshots import Snapshots
 from genbench.training.state import Trained
-from genbench.training.step import held, model_batch, others, rates
+from genbench.training.step import held, others, rates, step_batches
 from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
@@ -184,13 +185,16 @@ def train(
     # Listed once: to walk through the modules takes as long as a small step.
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
     elsewhere = {phase: others(learned, phase) for phase in learned}
+    parts = processes.parts(trainer.accumulate)
     buffers = saved_buffers(model)
     processes.copy_first([*model.parameters(), *buffers])
     loss_of = phase_losses(model, learned, processes.count)
     backward, update = steps_of(model, device, graphs=trainer.cuda_graphs)
 
-    # Order of the images, values for the log, clock
-    order = EpochOrder(len(data.train), context.seed)
+    # Images and their order, values for the log, clock
+    train_set, remarks = on_device(data.train, device)
+    context.progress.say(remarks)
+    order = EpochOrder(len(train_set), context.seed)
     window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
@@ -240,9 +244,8 @@ def train(
             context=context,
         )
     guard = Guard(model, run.skips, nonfinite=trainer.on_nonfinite == "skip", norm=trainer.skip_grad_norm)
-    explained = partial(
-        training_explained, trainer.batch_size, trainer.accumulate, processes.count, device, run
-    )
+    of_batches = (trainer.batch_size, trainer.accumulate, processes.count)
+    explained = partial(training_explained, *of_batches, device, run)
     with (
         compiled(model.networks() if trainer.compile else []),
         strides_ignored(),
@@ -262,14 +265,15 @@ def train(
             factor = recipe.lr_schedule.factor(
                 round(before * (of_stage / spent)) if spent else 0, of_stage / share
             )
+            index = order.take(before, trainer.batch_size * len(phases))
+            own = [processes.rows(batch) for batch in index.chunk(len(phases))]
+            batches = step_batches(model, train_set, own, device, flip=data.flip)
             for phase in phases:
                 scaler = run.scalers.get(phase)
-                index = order.take(run.images_seen, trainer.batch_size)
-                parts, own = processes.parts(index, trainer.accumulate)
                 guard.remember()
                 with held(elsewhere[phase]):
                     with global_batch.at_work(processes.share):
-                        x, y = model_batch(model, data.train, own, device, flip=data.flip)
+                        x, y = next(batches)
                         if not global_batch.is_whole() or len(parts) > 1:  # else `loss` does it itself
                             model.prepare(x, y, phase=phase, step=run.step)
                     losses = backward_parts(
@@ -281,8 +285,9 @@ def train(
                     run.optimizers[phase], factor, trainer.clip_norm, loss, scaler, trainer.skip_grad_norm
                 )
                 values = values_of(losses, loss, norm) | ({} if scaler is None else scaler.values())
-                run.images_seen += len(index)
-                if guard.admits(values, phase=phase, step=run.step, batches=run.images_seen // len(index)):
+                run.images_seen += trainer.batch_size
+                batches_seen = run.images_seen // trainer.batch_size
+                if guard.admits(values, phase=phase, step=run.step, batches=batches_seen):
                     window.add(phase, run.step, values)
                     moved = True
             seen = run.images_seen - before
@@ -299,8 +304,7 @@ def train(
             if validation is not None and validation.is_due(before, run):
                 with fitted_average() as average:
                     found = validation.measure(average, phases)
-                timed = {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
-                tracker.log(found | timed, images_seen=run.images_seen)
+                tracker.log(found | run.times(len(train_set)), images_seen=run.images_seen)
                 run.check_target(hooks.target, found, clock.last_pause)
                 if validation.enter(found, run, phases) and trainer.keep == "best":
                     save_best()
@@ -311,9 +315,8 @@ def train(
                     **window.flush(processes),
                     **rates(run.optimizers),
                     **run.skipped(guard),
-                    "epoch": run.images_seen / len(data.train),
                     "images_per_second": clock.rate(run.images_seen),
-                    "training_seconds": run.seconds,
+                    **run.times(len(train_set)),
                 }
                 tracker.log(shown, images_seen=run.images_seen)
                 validated = "" if validation is None else validation.note(run.best)
@@ -326,13 +329,12 @@ def train(
                     scores = hooks.on_evaluate(average)
                 if scores:
                     named = {f"training/{name}": value for name, value in scores.items()}
-                    named |= {"epoch": run.images_seen / len(data.train), "training_seconds": run.seconds}
-                    tracker.log(named, images_seen=run.images_seen)
+                    tracker.log(named | run.times(len(train_set)), images_seen=run.images_seen)
 
             # Snapshot of averages, checkpoint
             run.follow(spent, clock.paused)
             writer.check()
-            is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds and not writer.is_busy
+            is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds
             stopping, due = processes.broadcast_numbers([context.stop.requested, is_old])
             context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:

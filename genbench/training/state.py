@@ -65,6 +65,12 @@ class Trained:
         """
         return guard.counts() | ({"overflows": self.overflows} if self.scalers else {})
 
+    def times(self, images: int) -> dict[str, float]:
+        """Return how far the training is, by the names in the log: epochs, of `images` images each, and the
+        seconds of all sessions.
+        """
+        return {"epoch": self.images_seen / images, "training_seconds": self.seconds}
+
     def check_target(self, target: Target, found: Mapping[str, float], took: float) -> None:
         """End the training where a validation, by its names in the log, finds the target reached; nothing
         without a target. took: seconds of the validation, which are counted apart.

@@ -26,6 +26,7 @@ __all__ = [
     "rates",
     "read_captions",
     "restore",
+    "step_batches",
     "update",
 ]
 
@@ -61,15 +62,32 @@ def model_batch(
 
     flip: mirror each image with probability 1/2, by torch's default generator.
     """
-    images, labels = split.gather(index, device, labels=model.num_classes > 0)
+    return next(step_batches(model, split, [index], device, flip=flip))
+
+
+def step_batches(
+    model: Generator,
+    split: Split,
+    indices: Sequence[Tensor],
+    device: torch.device,
+    *,
+    flip: bool = False,
+) -> Iterator[tuple[Tensor, Y]]:
+    """Gather what a model takes of several batches at once, whose images are at indices, (B,) int64 each, and
+    yield one after another, as `model_batch` returns it; one is mirrored when it is asked for.
+    """
+    whole = indices[0] if len(indices) == 1 else torch.cat(list(indices))
+    images, labels = split.gather(whole, device)
     # As bytes: a quarter of the memory that floats would move.
-    x = to_float(images.contiguous(memory_format=torch.channels_last))
-    if flip:
-        x = mirrored(x)
-    y: Y = labels
-    if model.takes_text:
-        y = captions_of(split, index, device)
-    return x.contiguous(memory_format=torch.channels_last), y
+    floats = to_float(images.contiguous(memory_format=torch.channels_last)).chunk(len(indices))
+    for number, (index, x) in enumerate(zip(indices, floats, strict=True)):
+        y: Y = None
+        if model.takes_text:
+            y = captions_of(split, index, device)
+        elif model.num_classes and labels is not None:
+            y = labels[number * len(index) : (number + 1) * len(index)]
+        x = mirrored(x) if flip else x
+        yield x.contiguous(memory_format=torch.channels_last), y
 
 
 def read_captions(model: Generator, data: ImageData) -> None:

@@ -30,8 +30,7 @@ def together(processes: Processes) -> dict[str, object]:
     drawn = processes.images(6, torch.arange(6), draw)
     index, rows = torch.arange(8), global_batch.StepRows()
     learned = []
-    places, own = processes.parts(index, 2)
-    parts = list(zip(places, own.chunk(2), strict=True))
+    parts = list(zip(processes.parts(2), processes.rows(index).chunk(2), strict=True))
     for part, mine in parts:
         with global_batch.at_work(part):
             learned.append(rows.complete([mine, mine.float()]))
