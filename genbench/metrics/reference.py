@@ -17,7 +17,7 @@ __all__ = ["RETAINED", "Reference", "reference", "reference_path", "retained", "
 
 BATCH = 256  # images at a time through the feature network
 RETAINED = 10_000  # images of a set whose features are held in memory
-LAYOUT = 1  # raise it when the content of the cache file, or the way from images to features, changes
+LAYOUT = 2  # raise it when the content of the cache file, or the way from images to features, changes
 
 
 class Reference(NamedTuple):
