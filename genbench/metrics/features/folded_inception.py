@@ -156,7 +156,7 @@ def largest3(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, stride=1, padding=1)
 
 
-def joined(branches: Sequence[Tensor]) -> Tensor:
+def joined(branches: list[Tensor]) -> Tensor:
     """Put the channels of branches side by side, behind a ReLU, which changes nothing where there was one."""
     return torch.cat(branches, dim=1).relu_()
 
