@@ -70,7 +70,8 @@ def cached_together(path: Path, make: Callable[[], Stored], processes: Processes
     if processes.first and not begun:
         processes.broadcast(False)
     processes.raise_together(failure)
-    return Stored(*processes.broadcast(tuple(stored)))
+    tensors, facts = processes.broadcast((stored.tensors, stored.facts))
+    return Stored(tensors, facts)
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:
