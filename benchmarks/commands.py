@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["ROOT", "Cost", "measure_command", "measure_first_step", "run_to_end"]
+__all__ = [
+    "ROOT",
+    "Cost",
+    "measure_command",
+    "measure_first_step",
+    "measure_planned_sweep",
+    "run_in",
+    "run_to_end",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOK_SECONDS = 0.005
@@ -48,6 +56,27 @@ def measure_first_step(overrides: Sequence[str], *, threads: int) -> Cost:
         return ended(process, started)
 
 
+def measure_planned_sweep(overrides: Sequence[str], jobs: int, *, threads: int) -> Cost:
+    """Run `python main.py -m` until all of its jobs are checked and the first one begins, then kill it: the
+    cost until then. Raises RuntimeError where the process ends before.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-m", *overrides, f"runs_dir={folder}", "tracker=jsonl"]
+        started = time.perf_counter()
+        process = begin(["main.py", *words], threads)
+        while planned(Path(folder)) <= jobs:
+            if process.poll() is not None:
+                raise RuntimeError(f"main.py {' '.join(words)} ended before its first job")
+            time.sleep(LOOK_SECONDS)
+        process.kill()
+        return ended(process, started)
+
+
+def planned(folder: Path) -> int:
+    """Return the lines in the ledger of a sweep: one for each job, and one as a job begins."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob(".sweeps/*.jsonl"))
+
+
 def logged(folder: Path) -> bool:
     """True once a run in the folder has logged a training step."""
     return any(b"training_seconds" in path.read_bytes() for path in folder.rglob("*.jsonl"))
@@ -59,10 +88,17 @@ def run_to_end(overrides: Sequence[str], *, threads: int) -> dict[str, Any]:
     Raises RuntimeError where the run fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        process = begin(["main.py", *overrides, f"runs_dir={folder}", "tracker=jsonl"], threads)
-        if process.wait():
-            raise RuntimeError(f"main.py {' '.join(overrides)} failed")
+        run_in(Path(folder), overrides, threads=threads)
         return json.loads(next(Path(folder).rglob("result.json")).read_text())
+
+
+def run_in(folder: Path, overrides: Sequence[str], *, threads: int) -> None:
+    """Run `python main.py` with some overrides to its end, its runs below a folder. Raises RuntimeError where
+    it fails.
+    """
+    process = begin(["main.py", *overrides, f"runs_dir={folder}", "tracker=jsonl"], threads)
+    if process.wait():
+        raise RuntimeError(f"main.py {' '.join(overrides)} failed")
 
 
 def begin(command: Sequence[str], threads: int) -> subprocess.Popen[bytes]:

@@ -142,7 +142,12 @@ class Ours(Contender):
         self.name, self.console = f"genbench {name}", console or Console(quiet=True)
         always = [f"seed={seed}", f"device={device}", "tracker=jsonl", "trainer.sample_every_images=null"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = compose("config", overrides=[*overrides, *always])
+            composed = compose("config", overrides=[*overrides, *always], return_hydra_config=True)
+        cfg = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        self.choices: dict[str, str] = {
+            **{group: option for group, option in composed.hydra.runtime.choices.items() if option},
+            "conditional": str(cfg.conditional).lower(),
+        }
         built = app.build(cfg)
         self.parts = dataclasses.replace(built, source=source or built.source)
         self.config: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -166,7 +171,7 @@ class Ours(Contender):
         parts = dataclasses.replace(self.parts, budget=budget)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder) / "run")
-            configuration = Configuration("", self.config, {})
+            configuration = Configuration("", self.config, self.choices, {})
             yield Session(parts, run, configuration, parts.context(Progress(self.console)))
 
     def trained(self, session: Session, tracker: Tracker) -> Trained:

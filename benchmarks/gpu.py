@@ -1,266 +1,201 @@
-"""On a GPU: training of the U-Net of Ho et al. 2020 for CIFAR-10 beside the peers', sampling by each family.
+"""On a GPU, in ten minutes: training of the networks of Ho et al. 2020 and of EDM for CIFAR-10 beside the
+peers', and samples, features and checkpoints. Images are random bytes, so that nothing is downloaded.
 
-`python -m benchmarks.gpu`; images are random bytes, so that nothing is downloaded.
+`python -m benchmarks.gpu --out gpu.md`: parts in the order of their importance; the file is written after
+each row, and a row that fails says why. `--device cpu --toy` tries all of it on small networks.
 """
 
-import gc
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 from typing import Annotated
 
 import torch
 import typer
-from torch import Tensor
 
-from benchmarks.console import Announcer, Out, Rounds, Table, show
-from benchmarks.contenders import Contender, Ours, PeerContender, PeerNotInstalled, needs_library
-from benchmarks.fair_timing import medians, seconds
-from benchmarks.images import RandomImages, temporary_cache
-from benchmarks.machine import best, products
-from benchmarks.peers.peer import Peer
-from genbench.data import prepare
-from genbench.metrics import peak_memory_bytes, reset_peak_memory
-from genbench.runtime.progress import Progress
-from genbench.session.estimate import Stopwatch
-from genbench.training.budget import Budget
-from genbench.training.loop import Trainer
+from benchmarks.console import Out, Row, chosen
+from benchmarks.gpu_other import (
+    REPORTED,
+    checkpoint_rows,
+    feature_rows,
+    peak_rows,
+    process_rows,
+    sampling_rows,
+)
+from benchmarks.gpu_report import Part, Report
+from benchmarks.gpu_training import GRAPHS, Setting, equal_rows, mine, peer_rows, tf32
+from benchmarks.images import temporary_cache
 
-__all__ = ["FAMILIES", "UNET", "main", "ours", "peers", "sampling", "theirs", "training"]
+__all__ = ["CIFAR", "PARTS", "TOY", "Models", "main", "parts", "toy"]
 
-SHAPE = (3, 32, 32)
-IMAGES = 2000
-UNET = ("experiment=cifar10_ddpm_ho2020", "metrics=none")
-LIKE_IT = ("data=cifar10", "network=unet_ho2020", "metrics=none")
-FAMILIES = {
-    "ddpm, DDIM of 50 steps": [*UNET, "sampler=ddim", "sampler.steps=50"],
-    "flow matching": ["model=flow_matching", *LIKE_IT],
-    "consistency": ["model=consistency", *LIKE_IT],
-    "vae": ["experiment=cifar10_vae", "metrics=none"],
-    "gan": ["experiment=cifar10_gan", "metrics=none"],
-    "flow": ["experiment=cifar10_flow", "metrics=none"],
-    "autoregressive": ["experiment=cifar10_autoregressive", "metrics=none"],
-}
-PRECISIONS = ("fp32", "bf16")
-LINES = 4  # of the log in a turn
 
-Timed = Ours | PeerContender
+@dataclass(frozen=True)
+class Models:
+    """The configurations that are measured, as overrides: the networks of Ho et al. and of EDM, a DiT-S/2,
+    one for two cards, what is drawn from, and what is trained with graphs and without.
+    """
+
+    ho: Sequence[str]
+    edm: Sequence[str]
+    dit: Sequence[str]
+    two_cards: Sequence[str]
+    families: Mapping[str, Sequence[str]]
+    equal: Mapping[str, Sequence[str]]
+
+
+HO = ("experiment=cifar10_ddpm_ho2020",)
+EDM = ("experiment=cifar10_edm",)
+LIKE_HO = ("data=cifar10", "network=unet_ho2020")
+CIFAR = Models(
+    ho=HO,
+    edm=EDM,
+    dit=("model=flow_matching", "data=cifar10", "network=dit_s"),
+    two_cards=(
+        "model=ddpm",
+        "network=unet",
+        "network.width=128",
+        "trainer.batch_size=512",
+        "budget.images=50000",
+    ),
+    families={
+        "ddpm, DDIM of 50 steps": (*HO, "sampler=ddim", "sampler.steps=50"),
+        "EDM, Heun of 18 steps": EDM,
+        "flow matching": ("model=flow_matching", *LIKE_HO),
+        "consistency": ("model=consistency", *LIKE_HO),
+        "vae": ("experiment=cifar10_vae",),
+        "gan": ("experiment=cifar10_gan",),
+        "flow": ("experiment=cifar10_flow",),
+        "autoregressive": ("experiment=cifar10_autoregressive",),
+    },
+    equal={
+        "ddpm": ("data=cifar10", "model=ddpm", "network=unet"),
+        "gan, a penalty every 4th step": ("data=cifar10", "model=gan", "penalty=r1", "penalty.every=4"),
+    },
+)
+SMALL = ("data=cifar10", "model=ddpm", "network.width=8", "network.multipliers=[1,1]")
+TOY = Models(
+    ho=SMALL,
+    edm=("data=cifar10", "model=ddpm", "network=ddpm_pp", "network.width=8", "augmentation=edm"),
+    dit=("data=cifar10", "model=flow_matching", "network=dit", "network.width=16", "network.blocks=1"),
+    two_cards=("model=ddpm", "network.width=8", "budget.images=512"),
+    families={
+        "ddpm": (*SMALL, "sampler.steps=2"),
+        "gan": ("data=cifar10", "model=gan", "network.generator.width=8"),
+    },
+    equal={"ddpm": SMALL},
+)
+"""The smallest of each kind, for a CPU."""
+COMPILED = ("trainer.compile=true",)
+TRAINING_NOTES = (
+    "Each alone, one after the other: the median over the lines of its log but the first. Memory: the peak.",
+    "Operations are those of products, convolutions, attention. The peers' bf16 is autocast around a step.",
+)
+PARTS = (
+    *("peak", "equal", "unet", "compiled", "batches", "edm", "sampling", "dit", "features", "checkpoints"),
+    "processes",
+)
 
 
 def main(
-    batch: Annotated[int, typer.Option(min=1, help="Batch size of training.")] = 128,
-    steps: Annotated[int, typer.Option(min=LINES, help="Steps of training in a turn.")] = 100,
-    rounds: Rounds = 3,
-    samples: Annotated[int, typer.Option(min=1, help="Number of samples of each family.")] = 10_000,
-    at_once: Annotated[int, typer.Option(min=1, help="Batch size of sampling.")] = 1000,
+    names: Annotated[str, typer.Option("--parts", help=f"Of {', '.join(PARTS)}; default: all.")] = "",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes after which no row is begun.")] = 9.0,
     device: Annotated[str, typer.Option(help="cuda, or another device of torch.")] = "cuda",
+    small: Annotated[bool, typer.Option("--toy", help="Small networks and few images.")] = False,
     out: Out = None,
 ) -> None:
-    """Train by turns in each precision, then draw by each family, and print tables."""
+    """Measure the parts one after the other, and print each table when it is finished."""
     where = torch.device(device)
     if where.type == "cuda" and not torch.cuda.is_available():
-        raise typer.BadParameter(
-            "torch finds no GPU; choose another device",
-            param_hint="--device",
-        )
-    peak = best(products(where, torch.bfloat16, 8192), where, spent=1.0, rounds=3)
+        raise typer.BadParameter("torch finds no GPU; choose another device", param_hint="--device")
+    asked, report = chosen(names, PARTS), Report(out, minutes)
     with temporary_cache():
-        tables = [
-            training(
-                ours(UNET, where, batch, steps, compiles=(False, True) if can_compile() else (False,)),
-                theirs(peers(where), where, batch),
-                where,
-                peak=peak,
-                steps=steps,
-                rounds=rounds,
-            ),
-            sampling(FAMILIES, where, samples=samples, at_once=at_once),
-        ]
-    show(tables, out)
+        for part in parts(toy(where) if small else Setting(where), TOY if small else CIFAR):
+            if part.name in asked:
+                report.add(part)
 
 
-def peers(device: torch.device, *, width: int = 128) -> dict[str, Callable[[], Peer]]:
-    """Constructors of the peers' own U-Nets of the paper, 35.7 M parameters each at width 128."""
-
-    def diffusers() -> Peer:
-        from benchmarks.peers.diffusers import Diffusers, cifar_network
-
-        return Diffusers(cifar_network(width).to(device))
-
-    def ddpm_pytorch() -> Peer:
-        from benchmarks.peers.ddpm_pytorch import DDPMPytorch
-
-        return DDPMPytorch(width=width // 2, multipliers=(1, 2, 4, 8), shape=SHAPE, parts=1, device=device)
-
-    return {"diffusers": diffusers, "ddpm_pytorch": ddpm_pytorch}
+def toy(device: torch.device) -> Setting:
+    """Return a setting that takes seconds on a CPU."""
+    return Setting(device, images=1, seconds=0.05, samples=3, at_once=2, batches=(2, 4), width=32, size=64)
 
 
-def training(
-    mine: Mapping[str, Callable[[], Ours]],
-    others: Mapping[str, Callable[[], PeerContender]],
-    device: torch.device,
-    *,
-    peak: float,
-    steps: int,
-    rounds: int,
-) -> Table:
-    """Training speed of ours and of the peers by turns.
+def parts(setting: Setting, models: Models) -> Iterator[Part]:
+    """Yield the parts, the most important ones first; those after the first know the peak that it found."""
+    found: dict[str, float] = {}
 
-    mine, others: constructors by name. peak: of bf16 products, in operations a second. steps: of a turn.
-    """
-    makes = {**mine, **others}
-    announcer, met, memory = Announcer(len(makes)), {}, {}
-    for name, make in makes.items():
-        announcer.begin(name)
-        try:
-            met[name], memory[name] = warm_up(make, device)
-        except PeerNotInstalled as missing:
-            typer.echo(str(missing), err=True)
-    works = [partial(rate, who, device, steps) for who in met.values()]
-    rates = dict(zip(met, medians(works, rounds), strict=True))
-    work = {who.name: who.training_work() for who in met.values() if "compiled" not in who.name}
-    rows = [
-        {
-            "who": name,
-            "parameters": who.parameters,
-            "batch": who.batch_size,
-            "images/s": rates[name],
-            "TFLOP/s": reached / 1e12,
-            "share of the bf16 peak": reached / peak,
-            "peak memory, MiB": memory[name] / 2**20,
-        }
-        for name, who in met.items()
-        for reached in [rates[name] * work[who.name.removesuffix(", compiled")]]
-    ]
-    notes = (
-        f"Images of 3x32x32. Peak of square bf16 products: {peak / 1e12:.4g} TFLOP/s.",
-        "The peers' bf16 is autocast around their step. Memory: of each alone, with its weights.",
-    )
-    return Table(f"Training on {describe(device)}", rows, notes)
+    def peaks() -> Iterator[Row]:
+        for row in peak_rows(setting):
+            if isinstance(rate := row.get("TFLOP/s"), float):
+                found[str(row["who"])] = rate * 1e12
+            yield row
+        yield from REPORTED
 
-
-def can_compile() -> bool:
-    """True where this version of genbench has trainer.compile."""
-    return "compile" in inspect.signature(Trainer).parameters
-
-
-def ours(
-    unet: Sequence[str], device: torch.device, batch: int, steps: int, *, compiles: Sequence[bool]
-) -> dict[str, Callable[[], Ours]]:
-    """Constructors of ours in each precision, compiled or not, by name."""
-    makes: dict[str, Callable[[], Ours]] = {}
-    for precision, compiled in product(PRECISIONS, compiles):
-        words = [*unet, f"precision={precision}", f"trainer.batch_size={batch}"]
-        words += [f"trainer.log_every_images={steps // LINES * batch}", *["trainer.compile=true"] * compiled]
-        name = f"ddpm {precision}{', compiled' * compiled}"
-        makes[name] = partial(Ours, name, words, device=device, source=RandomImages(IMAGES, SHAPE))
-    return makes
-
-
-def theirs(
-    others: Mapping[str, Callable[[], Peer]], device: torch.device, batch: int
-) -> dict[str, Callable[[], PeerContender]]:
-    """Constructors of the peers in each precision, by name."""
-
-    def fed(name: str, make: Callable[[], Peer], precision: str) -> PeerContender:
-        data = prepare(RandomImages(IMAGES, SHAPE), progress=Progress(None))
-        with needs_library(name):
-            peer = make() if precision == "fp32" else Autocast(make(), device)
-        return PeerContender(peer, data, progress=Progress(None), batch_size=batch, device=device)
-
-    return {
-        f"{name} {precision}": partial(fed, name, make, precision)
-        for name, make in others.items()
-        for precision in PRECISIONS
+    where = describe(setting.device)
+    yield Part("peak", f"Peak of {where}, and training speeds that others report", peaks)
+    setting = replace(setting, peak=found.get("products, bf16", setting.peak))
+    few, some, many = setting.batches[0], setting.batches[1], setting.batches
+    trainings = {
+        "unet": ("U-Net of Ho et al. 2020", partial(unet_rows, setting, models.ho, few)),
+        "compiled": ("compiled", partial(compiled_rows, setting, models.ho, few)),
+        "batches": ("by batch size", partial(batch_rows, setting, models.ho, many)),
+        "edm": ("DDPM++ of EDM", partial(network_rows, setting, "EDM", models.edm, some)),
+        "dit": ("DiT-S/2 of 256 tokens", partial(network_rows, setting, "DiT-S/2", models.dit, some)),
     }
+    others = {
+        "equal": ("Steps with graphs and without", partial(equal_rows, setting, models.equal)),
+        "sampling": (f"{setting.samples:,} samples", partial(sampling_rows, setting, models.families)),
+        "features": ("Inception's features of 3x32x32", partial(feature_rows, setting, many)),
+        "checkpoints": ("Stall by checkpoints", partial(checkpoint_rows, setting, models.edm, few)),
+        "processes": ("Two processes", partial(process_rows, setting, models.two_cards)),
+    }
+    for name in PARTS[1:]:
+        if name in trainings:
+            title, rows = trainings[name]
+            yield Part(name, f"Training on {where}: {title}", rows, TRAINING_NOTES)
+        else:
+            title, rows = others[name]
+            yield Part(name, f"{title}, on {where}", rows)
 
 
-class Autocast(Peer):
-    """A peer whose training steps and samples run under bf16 autocast."""
-
-    def __init__(self, peer: Peer, device: torch.device) -> None:
-        self.peer, self.device = peer, device
-        self.name, self.batch_size = f"{peer.name} bf16", peer.batch_size
-        self.parameters = peer.parameters
-
-    def train_step(self, images: Tensor) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            self.peer.train_step(images)
-
-    def sample(self, n: int) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
-            return self.peer.sample(n)
+def unet_rows(setting: Setting, overrides: Sequence[str], batch: int) -> Iterator[Row]:
+    """Train the U-Net in bf16 and in fp32, without a compiler, then the peers'."""
+    yield mine(setting, "ddpm bf16", overrides, batch)
+    yield mine(setting, "ddpm bf16, graphs", (*overrides, *GRAPHS), batch)
+    yield from peer_rows(setting, batch)
+    for name, on in {"as it is": None, "with TF32": True, "without TF32": False}.items():
+        with tf32(on):
+            yield mine(setting, f"ddpm fp32 {name}", overrides, batch, precision="fp32")
+    # As many parameters as the paper's and the peers' have.
+    yield mine(setting, "ddpm bf16, graphs, 36 M", (*overrides, *GRAPHS, *narrower(overrides)), batch)
 
 
-def warm_up(make: Callable[[], Timed], device: torch.device) -> tuple[Timed, int]:
-    """Construct a contender and train it for a second; also its peak memory in bytes."""
-    gc.collect()
-    reset_peak_memory(device)
-    held = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-    who = make()
-    who.train(1.0)
-    return who, peak_memory_bytes(device) - held
+def narrower(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the width at which our network of Ho et al. has the paper's number of parameters."""
+    return ("network.width=120",) if overrides == HO else ()
 
 
-def rate(who: Timed, device: torch.device, steps: int) -> float:
-    """Training speed of one turn in images a second, to the end of the work on the device."""
-    if isinstance(who, Ours):
-        return logged_rate(who, steps)
-    return steps * who.batch_size / seconds(partial(take_steps, who, device, steps))
+def compiled_rows(setting: Setting, overrides: Sequence[str], batch: int) -> Iterator[Row]:
+    """Train the U-Net by torch.compile, with graphs and without."""
+    yield mine(setting, "ddpm bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
+    yield mine(setting, "ddpm bf16, compiled", (*overrides, *COMPILED), batch)
 
 
-def take_steps(who: PeerContender, device: torch.device, steps: int) -> None:
-    """Train a peer for some steps, and wait for the device."""
-    for _ in range(steps):
-        who.step()
-    wait(device)
+def batch_rows(setting: Setting, overrides: Sequence[str], batches: Sequence[int]) -> Iterator[Row]:
+    """Train the U-Net with batches of several sizes, in bf16 with graphs."""
+    for batch in batches[1:]:
+        yield mine(setting, "ddpm bf16, graphs", (*overrides, *GRAPHS), batch)
 
 
-def logged_rate(who: Ours, steps: int) -> float:
-    """Images a second between the first line of the log, before which networks compile, and the last.
-
-    Each line of the log reads values from the device, so its time includes all work before it.
-    """
-    watch = Stopwatch()
-    with who.session(Budget(images=steps * who.batch_size)) as session:
-        who.trained(session, watch)
-    (first, begun), (last, ended) = watch.times[0], watch.times[-1]
-    return (last - first) / (ended - begun)
-
-
-def wait(device: torch.device) -> None:
-    """Wait until the device has finished all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def sampling(
-    families: Mapping[str, Sequence[str]], device: torch.device, *, samples: int, at_once: int
-) -> Table:
-    """Seconds of drawing `samples` images by each family, with the weights of one training step."""
-    announcer, rows = Announcer(len(families)), []
-    for name, overrides in families.items():
-        announcer.begin(name)
-        who = Ours(name, overrides, device=device, source=RandomImages(IMAGES, SHAPE))
-        who.train(1e-3)
-        who.sample(at_once)  # chooses kernels
-        passed = seconds(partial(draw, who, samples, at_once, device))
-        rows.append(
-            {"family": name, "parameters": who.parameters, "seconds": passed, "images/s": samples / passed}
-        )
-    return Table(f"{samples:,} samples of 3x32x32 on {describe(device)}, {at_once} at once", rows)
-
-
-def draw(who: Contender, samples: int, at_once: int, device: torch.device) -> None:
-    """Draw images in batches of `at_once`, and wait for the device."""
-    for start in range(0, samples, at_once):
-        who.sample(min(at_once, samples - start))
-    wait(device)
+def network_rows(setting: Setting, name: str, overrides: Sequence[str], batch: int) -> Iterator[Row]:
+    """Train another network in bf16, with graphs, then without."""
+    yield mine(setting, f"{name} bf16, graphs", (*overrides, *GRAPHS), batch)
+    yield mine(setting, f"{name} bf16", overrides, batch)
+    if setting.device.type == "cuda":  # on a CPU it takes minutes
+        yield mine(setting, f"{name} bf16, compiled, graphs", (*overrides, *COMPILED, *GRAPHS), batch)
 
 
 def describe(device: torch.device) -> str:
-    """The name of the GPU, or of the device."""
+    """Return the name of the GPU, or of the device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 

@@ -1,24 +1,18 @@
 """Every benchmark in its shortest form, and its tables: `python -m pytest benchmarks -s`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import evaluation, fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
-from benchmarks.console import Table, show
+from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU
-from benchmarks.images import temporary_cache
+from benchmarks.gpu_report import Part, Report
 from benchmarks.matched_networks import GROUPS
-from benchmarks.peers.peer import Peer
 
 SHORT = 0.05  # seconds of a turn
-U_NET = ("data=cifar10", "model=ddpm", "network.width=8", "network.multipliers=[1,1]", "metrics=none")
-FAMILIES = {
-    "ddpm": [*U_NET, "sampler.steps=2"],
-    "gan": ["data=cifar10", "model=gan", "network.generator.width=8", "metrics=none"],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +48,7 @@ def test_overhead() -> None:
 
 
 def test_startup() -> None:
-    check(startup.table(rounds=1, threads=1), 3)
+    check(startup.table([*startup.NAMES], rounds=1, threads=1, runs=20), len(startup.NAMES))
 
 
 def test_memory() -> None:
@@ -89,18 +83,27 @@ def test_machine() -> None:
     check(machine.shares(rates, spent=SHORT, rounds=1), 2)
 
 
-def trained(peers: dict[str, Callable[[], Peer]]) -> Table:
-    mine = gpu.ours(U_NET, CPU, 2, 8, compiles=(False,))  # compiled on a CPU takes minutes
-    return gpu.training(mine, gpu.theirs(peers, CPU, 2), CPU, peak=1e12, steps=8, rounds=1)
+@pytest.mark.parametrize("part", [part for part in gpu.PARTS if part != "compiled"])
+def test_gpu_but_for_the_device(part: str, tmp_path: Path) -> None:
+    """Each part but the compiler's, on a CPU, where graphs and a second card are rows that fail."""
+    gpu.main(part, 5.0, "cpu", True, tmp_path / "gpu.md")
+    text = (tmp_path / "gpu.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    failed = [row for row in rows if "Error:" in row]
+    assert rows
+    assert all("is no GPU" in row or "PeerNotInstalled" in row for row in failed), failed
 
 
-def test_gpu_but_for_the_device() -> None:
-    with temporary_cache():
-        check(trained({}), 2)
-        check(gpu.sampling(FAMILIES, CPU, samples=3, at_once=2), 2)
+def test_gpu_writes_what_it_has_when_the_time_is_over_or_a_part_fails(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        yield {"who": "one", "images/s": 1.0}
+        raise RuntimeError("out of memory | twice")
 
-
-@pytest.mark.parametrize("peer", ["diffusers", "ddpm_pytorch"])
-def test_a_peer_on_a_gpu_but_for_the_device(peer: str) -> None:
-    with temporary_cache():
-        show([trained({peer: gpu.peers(CPU, width=32)[peer]})])
+    report = Report(tmp_path / "gpu.md", minutes=1.0)
+    report.add(Part("first", "First", rows))
+    report.minutes = 0.0
+    report.add(Part("second", "Second", rows, ("A note.",)))
+    text = (tmp_path / "gpu.md").read_text()
+    assert "| one" in text
+    assert "RuntimeError: out of memory / twice" in text
+    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")

@@ -86,9 +86,8 @@ class Generator(nn.Module, ABC):
         """
 
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
-        """Update from the whole batch what the losses of its parts read, such as statistics of latents. The
-        training loop calls it before the losses of a batch that is split; where a batch is whole, `loss` does
-        the same itself. By default it does nothing."""
+        """Update from the whole batch what the losses of its parts read, such as statistics of latents; where
+        a batch is not split, the training loop leaves it to `loss`. By default it does nothing."""
 
     def learn_words(self, captions: Iterable[str]) -> None:
         """Learn the words of the training captions, as a buffer, before a training; by default nothing."""
@@ -116,8 +115,7 @@ class Generator(nn.Module, ABC):
         """
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
-        """Return the parameters that `phase` trains, and no others: its optimizer gets these. By default all
-        parameters of the model. Raises ValueError on an unknown phase."""
+        """Return the parameters that `phase` alone trains, by default all. Raises ValueError on no phase."""
         self.check_phase(phase)
         return list(self.parameters())
 
@@ -130,8 +128,7 @@ class Generator(nn.Module, ABC):
         return self.networks()
 
     def stage(self, spent: float) -> tuple[Stage, float]:
-        """Return the stage of a step that begins at a share `spent` of the budget, and the share before it:
-        without stages a single one of all phases."""
+        """Return the stage of a step at a share `spent` of the budget, and the share before that stage."""
         begun = 0.0
         for stage in self.stages[:-1]:
             if spent < begun + stage.share:
@@ -143,15 +140,18 @@ class Generator(nn.Module, ABC):
         """Prepare for the next step, whose share of the budget is spent (0 to 1); by default nothing."""
 
     def check_trainable(self) -> None:
-        """Raise ValueError on settings with which training would have no meaning. Called before a training
-        starts, not when a model is loaded; by default all are legal."""
+        """Raise ValueError on settings with which a training, before which it is called, has no meaning."""
 
     def check_budget(self, images: int) -> None:
         """Raise ValueError on settings without effect in a training of so many images; by default none."""
 
     def check_unbounded(self) -> None:
-        """Raise ValueError where a setting needs images in [-1, 1]: a model of latents calls it on its prior,
-        which sees other numbers; by default any data are legal."""
+        """Raise ValueError where a setting needs images in [-1, 1], which a prior of latents never sees."""
+
+    def check_replayable(self) -> None:
+        """Raise ValueError unless all steps (or every `period`) run the same operations, on the device and in
+        place, so that trainer.cuda_graphs can record them. Refused by default."""
+        raise ValueError("steps of this model are not known to be alike: use trainer.cuda_graphs=false")
 
     def check_phase(self, phase: str) -> None:
         """Raise ValueError unless `phase` is one of this model's phases, which the message lists."""

@@ -22,10 +22,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from genbench import app
+from genbench.app.composing_memory import parsed_once
 from genbench.cli.main import main as run_verb
 from genbench.records.run_directory import Run
 from genbench.training.checkpoint import CheckpointStore
-from tests.quick_composing import remember
 
 ROOT = Path(__file__).resolve().parents[1]
 Make = Callable[..., Path]
@@ -51,7 +51,9 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-remember()  # what Hydra has parsed: half of the time of each composition, and there are thousands
+# What Hydra has parsed stays parsed: half of the time of each composition, and there are thousands.
+COMPOSING = parsed_once()
+COMPOSING.__enter__()
 
 # One thread: the toy networks are too small to share, and two cores serve several test processes.
 torch.set_num_threads(1)

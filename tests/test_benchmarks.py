@@ -1,12 +1,17 @@
 """The pieces of `benchmarks`, whose runs take minutes and are no part of this suite."""
 
+import inspect
 import time
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from torch import Tensor
+from typer.testing import CliRunner
 
 from benchmarks import fast, machine
 from benchmarks.commands import measure_command, measure_first_step
@@ -20,6 +25,7 @@ from benchmarks.peers.dcgan import DCGAN
 from benchmarks.quality import quality_table
 from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
 from genbench.runtime.progress import Progress
+from tests.conftest import ROOT
 
 
 class Clockwork(Contender):
@@ -231,3 +237,35 @@ def test_the_table_has_the_best_distance_first_and_no_cost_of_real_images() -> N
 def test_an_unknown_peer_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'dgan' is no peer; choose from diffusers, .*dcgan"):
         peer("dgan")
+
+
+def commands() -> list[str]:
+    """The modules of benchmarks that `python -m` starts, by discovery."""
+    folder = ROOT / "benchmarks"
+    files = [path for path in sorted(folder.rglob("*.py")) if "typer.run(main)" in path.read_text()]
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in files
+    ]
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_answers_help_and_refuses_an_unknown_name_in_one_line(
+    name: str, tmp_path: Path
+) -> None:
+    spec = find_spec(name)
+    assert spec is not None
+    is_package = spec.submodule_search_locations is not None
+    main = import_module(f"{name}.__main__" if is_package else name).main
+    command = typer.Typer()
+    command.command()(main)
+    helped = CliRunner().invoke(command, ["--help"])
+    assert helped.exit_code == 0
+    parameters = inspect.signature(main).parameters
+    if "only" not in parameters:
+        return
+    needed = [key for key, each in parameters.items() if each.default is inspect.Parameter.empty]
+    required = [word for key in needed for word in (f"--{key.replace('_', '-')}", str(tmp_path))]
+    refused = CliRunner().invoke(command, [*required, "--only", "no_such_name"], env={"COLUMNS": "2000"})
+    assert refused.exit_code == 2
+    assert "'no_such_name' is unknown; choose from" in " ".join(refused.output.split())
+    assert "Traceback" not in refused.output

@@ -73,7 +73,7 @@ def build(
     from genbench.session.run_parts import Parts, no_optimizer
     from genbench.session.validation import check_validation
     from genbench.training.lr_schedule import Constant
-    from genbench.training.recipe_checks import check_snapshots
+    from genbench.training.recipe_checks import check_cuda_graphs, check_snapshots
 
     with refusing(), downloads(allowed=True):  # of what the user's own command names
         # Keys first, then the data, whose shape the values of all other groups refer to.
@@ -120,6 +120,7 @@ def build(
         check_snapshots(parts.model, parts.trainer.ema_snapshots)
         if parts.trainer.compile:
             check_compiler(device)
+        check_cuda_graphs(parts.model, parts.trainer, parts.precision, device)
         try:
             parts.metrics.check_source(source)
         except MissingWeights as error:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app import sweeps
 from genbench.app.command import check_command, parse_command, words_for_hydra
+from genbench.app.composing_memory import parsed_once, same_choices
 from genbench.app.find_run import new_folders_removed
 from genbench.app.job import run
 from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, leave
@@ -122,7 +123,8 @@ def run_hydra(main: Callable[[], None], overrides: Sequence[str]) -> None:
     tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print and exit with 1 by itself; its errors come here
     try:
-        main()
+        with parsed_once(), same_choices():  # Hydra composes even a single run twice
+            main()
         sys.stdout.flush()  # where a full disk refuses what --cfg shows, it is one of the errors below
     except EXPECTED as error:
         if tracebacks:

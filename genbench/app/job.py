@@ -21,8 +21,8 @@ from genbench.app.messages import EXIT_FAILED, EXIT_STOPPED, leave, refusing
 from genbench.app.recorded_config import value_at
 from genbench.app.run_names import identity, without_hydra
 from genbench.app.sweep_watch import start_line
+from genbench.app.sweeper import Combinations
 from genbench.app.sweeps import (
-    Combinations,
     ledger,
     outcomes_so_far,
     print_upload_command,

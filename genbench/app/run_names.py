@@ -16,6 +16,7 @@ from genbench.records.untrusted_files import open_regular
 from genbench.runtime.disk import check_makable, check_writable, expanded, explain
 
 __all__ = [
+    "RUN_NAME",
     "checked_path",
     "file_hash",
     "folder_of",
@@ -28,22 +29,25 @@ __all__ = [
 ]
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+RUN_NAME = "${genbench.run_name:}"
+"""Reference to the name of a run's directory, as conf/config.yaml has it for the jobs of a sweep."""
 LEGAL_NAME = "text of 1 to 255 letters, digits, '.', '_', '-', not '.' first"
 UNUSUAL = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that show a text in another order than it has."""
 
 
-def run_dir(cfg: DictConfig) -> Path:
+def run_dir(cfg: DictConfig, known: str | None = None) -> Path:
     """Return the directory of a run, which its configuration and seed decide, such as
     runs/default/ddpm-digits-seed0-f687925f; it is numbered where rerun=true finds one that exists.
 
-    Raises ValueError on a name that is no plain file name, and on a runs_dir that names no folder.
+    known: the identity of the configuration, where it was computed before. Raises ValueError on a name that
+    is no plain file name, and on a runs_dir that names no folder.
     """
     if not isinstance(cfg.name, str) or not NAME.fullmatch(cfg.name):
         raise ValueError(f"name is {cfg.name!r}; it must be {LEGAL_NAME}")
     runs_dir = Path(checked_path("runs_dir", cfg.runs_dir))
     choices = cfg.hydra.runtime.choices
-    run = f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{identity(cfg)[:8]}"
+    run = f"{choices['model']}-{choices['data']}-seed{cfg.seed}-{(known or identity(cfg))[:8]}"
     path = runs_dir / cfg.name / run
     return rerun_path(path) if cfg.rerun else path
 

@@ -1,12 +1,14 @@
 """Hydra's search path: genbench's own options, those of plug-ins, and those that the user names."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from genbench.app.composing_memory import parsed_once
 from genbench.config.option_folders import CONF, option_folders
 
 __all__ = ["composing", "register_folders"]
@@ -30,7 +32,9 @@ def register_folders() -> None:
     Plugins.instance().register(OptionFolders)
 
 
-def composing() -> AbstractContextManager[None]:
-    """Return the context in which Hydra's `compose` finds the options of all folders."""
+@contextmanager
+def composing() -> Iterator[None]:
+    """Let Hydra's `compose` find the options of all folders in a `with` block, and parse each file once."""
     register_folders()
-    return initialize_config_dir(str(CONF), version_base="1.3")
+    with initialize_config_dir(str(CONF), version_base="1.3"), parsed_once():
+        yield

@@ -22,6 +22,7 @@ from genbench.cli import (
     serve,
 )
 from genbench.cli.output import say
+from genbench.cli.train_help import answered
 from genbench.cli.usage import ParserError, Verbs, explain_words, help_page
 from genbench.errors import Damaged, Failure
 from genbench.records.run_directory import version
@@ -114,6 +115,8 @@ def main() -> None:
     the machine.
     """
     if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
+        if answered(sys.argv[2:]):
+            return
         from genbench.app import train as run_words
 
         run_words(sys.argv[2:])

@@ -26,14 +26,18 @@ class EpochOrder:
         self.cached: tuple[int, Tensor] = (-1, torch.empty(0, dtype=torch.int64))
 
     def take(self, start: int, count: int) -> Tensor:
-        """Return the images number start ... start + count - 1 of the stream, across epochs: (count,) int64.
+        """Return the images number start ... start + count - 1 of the stream, across epochs: (count,) int64,
+        which may share memory with the order of an epoch.
 
         Raises ValueError on a negative start or count.
         """
         if start < 0 or count < 0:
             raise ValueError(f"start is {start} and count is {count}; both must be 0 or more")
-        pieces = [torch.empty(0, dtype=torch.int64)]
         end = start + count
+        epoch, offset = divmod(start, self.n)
+        if offset + count <= self.n:  # of one epoch: nothing is copied
+            return self.permutation(epoch)[offset : offset + count]
+        pieces = []
         while start < end:
             epoch, offset = divmod(start, self.n)
             pieces.append(self.permutation(epoch)[offset : offset + end - start])

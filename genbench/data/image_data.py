@@ -75,15 +75,20 @@ class Split:
             file.check()
         return self.stored_images
 
-    def gather(self, index: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    def gather(
+        self, index: Tensor, device: torch.device, *, labels: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
         """Read the images at index (B,) int64: (B, C, H, W) uint8, and labels (B,) or None, on `device`.
 
-        Raises Damaged where a file of the store has changed.
+        labels: False where they are not needed; None stands for them then. Raises Damaged where a file of the
+        store has changed.
         """
         index = index.cpu()
         stored = index if self.rows is None else self.rows[index]
         images = move(self.checked_images().index_select(0, stored), device)
-        return images, None if self.labels is None else move(self.labels.index_select(0, index), device)
+        if self.labels is None or not labels:
+            return images, None
+        return images, move(self.labels.index_select(0, index), device)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def to_float(images: Tensor) -> Tensor:
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images have dtype {images.dtype}; to_float takes uint8: leave floats as they are")
-    return images.float() / 127.5 - 1
+    return images.float().div_(127.5).sub_(1)
 
 
 def to_uint8(x: Tensor) -> Tensor:

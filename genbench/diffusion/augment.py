@@ -101,7 +101,8 @@ class NonLeaking:
         chosen, uniform = (global_batch.uniform(n, (6,), device=device) for _ in range(2))
         normal = global_batch.normal(n, (4,), device=device)
         horizontal = global_batch.uniform(n, device=device) < 0.5
-        share = torch.tensor([*self.flips, *[self.p] * 4], device=device)
+        # Filled on the device: to copy a list there would wait for it.
+        share = torch.cat([torch.full((1,), p, device=device) for p in [*self.flips, *[self.p] * 4]])
         happens = (chosen < share).float()  # (n, 6): flips, scale, rotation, stretch, translation
         angle = (2 * uniform[:, 2] - 1) * math.pi * self.strengths["rotation"] * happens[:, 3]
         twice = (2 * uniform[:, 3] * math.pi).masked_fill(horizontal, 0)  # r and r + 180 degrees are one line

@@ -51,6 +51,6 @@ def second_beta_tilde(schedule: Schedule, t: Tensor) -> Tensor:
 
     (1, 1, 1, 1) float64 on the device of t. It stands in for beta~_1 = 0, which has no logarithm; T >= 2.
     """
-    times = torch.tensor([2.0, 1.0], dtype=torch.float64, device=t.device) / schedule.T
+    times = torch.arange(2, 0, -1, dtype=torch.float64, device=t.device) / schedule.T
     ab_2, ab_1 = schedule.alpha_bar(times)
     return posterior(ab_2, ab_1).beta_tilde.reshape(1, 1, 1, 1)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from genbench.diffusion.guidance import Classifier, Guidance, GuidedProcess
 from genbench.diffusion.ode import Solver
-from genbench.diffusion.pairing import Pairing
+from genbench.diffusion.pairing import Independent, Pairing
 from genbench.diffusion.path_times import PathTimes
 from genbench.diffusion.posterior import Interpolated
 from genbench.diffusion.process import Known, Process
@@ -123,6 +123,13 @@ class FlowMatching(Straight, GuidedProcess):
     def check_augmentation(self) -> None:
         if why := self.coupling.why_unaugmented:
             raise ValueError(f"{why}: use augmentation=none, or pairing=independent")
+
+    def check_replayable(self) -> None:
+        if not isinstance(self.coupling, Independent):
+            raise ValueError(
+                "trainer.cuda_graphs records what a GPU does, and this pairing computes on the host or draws "
+                "samples within a step: use pairing=independent, or trainer.cuda_graphs=false"
+            )
 
     def adopt(self, network: nn.Module) -> None:
         self.coupling.adopt(network)

@@ -182,6 +182,9 @@ class GaussianDiffusion(GuidedProcess):
             self.times.update(t, cast("Tensor", sum(terms.values())))
         return weighted_mean(terms, weight)
 
+    def check_replayable(self) -> None:
+        """Accept all settings: times, levels of noise and weights are looked up on the device."""
+
     def answer(
         self, network: nn.Module, xt: Tensor, t: Tensor, y: Conditioning
     ) -> tuple[Tensor, ReverseVariance]:

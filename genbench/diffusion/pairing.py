@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from genbench.text.condition import Conditioning
@@ -62,6 +61,8 @@ class OptimalTransport(Pairing):
     def pairs(
         self, x0: Tensor, eps: Tensor, *, network: nn.Module, y: Conditioning, phase: str
     ) -> tuple[Tensor, Tensor]:
+        from scipy.optimize import linear_sum_assignment  # slow to import, and every command imports flows
+
         # In float32: under bfloat16 distances of neighbours would be ties.
         cost = torch.cdist(x0.flatten(1).float(), eps.flatten(1).float()).square()
         _, order = linear_sum_assignment(cost.cpu().numpy())

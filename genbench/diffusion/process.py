@@ -127,6 +127,15 @@ class Process(nn.Module, ABC):
         A latent diffusion model calls it when it is built; by default every setting takes any data.
         """
 
+    def check_replayable(self) -> None:
+        """Raise ValueError unless `losses` runs the same operations at each step, none of them on the host.
+
+        See `Generator.check_replayable`. By default it is refused.
+        """
+        raise ValueError(
+            f"steps of {type(self).__name__} are not known to be alike: use trainer.cuda_graphs=false"
+        )
+
     def check_augmentation(self) -> None:
         """Raise ValueError where the images of training cannot be changed by an augmentation.
 

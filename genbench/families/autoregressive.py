@@ -38,6 +38,9 @@ class Autoregressive(Inpaints, Likelihood, Trajectory):
         nll = -self.log_prob(x, y).mean() / math.prod(self.shape)
         return Loss(nll, {"nll": nll.detach()})
 
+    def check_replayable(self) -> None:
+        """Accept all settings: only the first step of a training differs, which is not recorded."""
+
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
         if self.training and step == 0:
             self.network.law.fit(self.network.to_tokens(x))

@@ -127,6 +127,9 @@ class Denoising(Edits, Trajectory, ForwardProcess, FitsAfterTraining):
     def check_unbounded(self) -> None:
         self.process.check_unbounded()
 
+    def check_replayable(self) -> None:
+        self.process.check_replayable()
+
     def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
         self.process.fit(self.network, ((x, self.encoded(y)) for x, y in batches))
 

@@ -100,6 +100,14 @@ class NormalizingFlow(Latent, Likelihood):
         causal = [module for module in self.flow.modules() if isinstance(module, CausalNet)]
         return [*causal] or super().networks()
 
+    def check_replayable(self) -> None:
+        if self.check_every:
+            raise ValueError(
+                f"model.check_every is {self.check_every}, and the check of the inverse reads numbers off "
+                "the device, which trainer.cuda_graphs cannot record: use model.check_every=0, or "
+                "trainer.cuda_graphs=false"
+            )
+
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         self.check_phase(phase)
         self.check_batch(x, y)

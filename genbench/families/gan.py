@@ -56,6 +56,9 @@ class GAN(Decodes):
     def check_trainable(self) -> None:
         self.criterion.check(self.discriminator, self.penalties)
 
+    def check_replayable(self) -> None:
+        """Accept all settings: penalties that are due at some steps alone are due every `period` steps."""
+
     def networks(self) -> list[nn.Module]:
         """Return the generator alone: sampling never calls the discriminator.
 

@@ -84,6 +84,14 @@ class VAE(Latent, Likelihood, BoundTerms):
             return self.realism.parameters_of_disc()
         return [*self.network.parameters(), *self.likelihood.parameters()]
 
+    def check_replayable(self) -> None:
+        if self.warmup_steps > 1 or self.stages:
+            raise ValueError(
+                f"trainer.cuda_graphs records a step once, and model.warmup_steps={self.warmup_steps} or the "
+                "discriminator changes the loss between steps: use model.warmup_steps=0 without a "
+                "discriminator, or trainer.cuda_graphs=false"
+            )
+
     def begin_step(self, spent: float) -> None:
         self.realism.begin_step(spent)
 

@@ -47,7 +47,9 @@ def conv_of_doubled(x: Tensor, conv: nn.Conv2d) -> Tensor:
     On each axis y_o = sum_k w_k x_[(o + k - 1) / 2] = sum_i x_i w'_(o + 1 - 2 i), w'_m = w_(2-m) + w_(3-m),
     at stride 2 and padding 1; on both axes (O, I, 3, 3) -> (I, O, 4, 4).
     """
-    axis = conv.weight.new_tensor([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]])  # (k, m)
+    # 1 where m = 2 - k or 3 - k, made on the device: to copy a list to a GPU waits for it.
+    sums = torch.arange(3, device=x.device)[:, None] + torch.arange(4, device=x.device)  # (k, m)
+    axis = ((sums == 2) | (sums == 3)).to(conv.weight)
     weight = (conv.weight.transpose(0, 1).flatten(2) @ torch.kron(axis, axis)).unflatten(2, (4, 4))
     return F.conv_transpose2d(x, weight, conv.bias, stride=2, padding=1)
 

@@ -34,6 +34,7 @@ MACHINE_ONLY = (
     "trainer.on_nonfinite",
     "trainer.devices",
     "trainer.compile",
+    "trainer.cuda_graphs",
     "trainer.animation",
 )
 """Keys that change where and how a run is computed and stored, but none of its numbers.
@@ -44,7 +45,8 @@ can resume from its checkpoint with `skip`.
 
 
 def hashed(tree: dict[str, Any]) -> str:
-    """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits.
+    """Compute the identity of a resolved configuration: a hash without machine-only keys, 64 hex digits; the
+    configuration itself is not changed.
 
     Classes count by their first paths, so that moving a class changes no identity, and keys of later versions
     only where they do something. Runs of one identity are one run: the same command finds its directory by

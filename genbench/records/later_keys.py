@@ -37,6 +37,8 @@ IDLE = (
     {"_target_": "genbench.gans.adversary.no_adversary"},
 )
 """Parts that do nothing: a model without text, random initial weights, no further terms of a loss."""
+VALUES = (str, int, float, bool, type(None))
+"""Types of single values, of which most of a configuration consists: they are looked at first."""
 UNET = "genbench.nn.unet.UNet"
 OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
 """Keys of U-Nets -> the values at which they do nothing."""
@@ -70,6 +72,8 @@ def started_anew(tree: Mapping[str, Any]) -> bool:
 
 def without_idle_parts(node: Any) -> Any:  # noqa: ANN401
     """Copy plain data, at any depth, without parts and keys that do nothing."""
+    if type(node) in VALUES:
+        return node
     if isinstance(node, list):
         return [without_idle_parts(child) for child in node]
     if not isinstance(node, Mapping):
@@ -78,7 +82,8 @@ def without_idle_parts(node: Any) -> Any:  # noqa: ANN401
     return {
         key: without_idle_parts(child)
         for key, child in node.items()
-        if child not in IDLE and not (is_unet and key in OF_UNETS and child == OF_UNETS[key])
+        if (type(child) in VALUES or child not in IDLE)
+        and not (is_unet and key in OF_UNETS and child == OF_UNETS[key])
     }
 
 

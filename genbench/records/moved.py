@@ -47,6 +47,8 @@ MOVED: dict[str, str] = {
     "genbench.train.Trainer": "genbench.training.loop.Trainer",
 }
 """The path of a class when the first runs recorded it -> its path now."""
+VALUES = (str, int, float, bool, type(None))
+"""Types of single values, of which most of a configuration consists: they are looked at first."""
 FIRST = {now: first for first, now in MOVED.items()}
 
 
@@ -69,6 +71,8 @@ def with_first_paths(node: Any) -> Any:  # noqa: ANN401
 
 def renamed(node: Any, paths: Mapping[str, str]) -> Any:  # noqa: ANN401
     """Return plain data in which each `_target_` that is a key of `paths` has its value instead."""
+    if type(node) in VALUES:
+        return node
     if isinstance(node, list):
         return [renamed(child, paths) for child in node]
     if not isinstance(node, Mapping):

@@ -74,11 +74,18 @@ class Outcome(NamedTuple):
 class Ledger:
     """A file of outcomes as JSON lines, which all processes of a sweep append to.
 
-    Of several outcomes of one job the last one counts.
+    Of several outcomes of one job the last one counts. Lines are parsed once: a thousand jobs that each look
+    at the outcomes of all others would otherwise parse a million.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with an empty memory of the file."""
+        self.parsed, self.lines = 0, 0  # bytes and lines at the beginning of the file that are remembered
+        self.found, self.damaged = dict[int, Outcome](), list[int]()
 
     def add(self, outcome: Outcome) -> None:
         """Append an outcome, in one write that other processes cannot split.
@@ -93,19 +100,32 @@ class Ledger:
 
         Lines that hold no outcome are skipped, with one warning for all of them.
         """
-        lines = parse_lines(self.path.read_bytes() if self.path.exists() else b"")
-        damaged, found = list(lines.damaged), {}
-        for number, line in lines.objects.items():
-            if (outcome := outcome_of(line)) is None:
-                damaged.append(number)
-            else:
-                found[outcome.job] = outcome
+        content = self.path.read_bytes() if self.path.exists() else b""
+        if len(content) < self.parsed:  # another file
+            self.forget()
+        rest = content[self.parsed :]
+        whole = rest[: rest.rfind(b"\n") + 1]
+        found, damaged = self.added(whole)
+        self.parsed, self.lines = self.parsed + len(whole), self.lines + len(whole.splitlines())
+        self.found, self.damaged = found, damaged
+        found, damaged = self.added(rest[len(whole) :])  # a line that is still being written
         if damaged:
             numbers = ", ".join(map(str, sorted(damaged)))
             warnings.warn(
                 f"{self.path}: line {numbers} is not the outcome of a job and is skipped", stacklevel=2
             )
         return sorted(found.values(), key=lambda outcome: outcome.job)
+
+    def added(self, content: bytes) -> tuple[dict[int, Outcome], list[int]]:
+        """Return the outcomes that are remembered with those of further lines, and the damaged lines."""
+        lines = parse_lines(content)
+        found, damaged = dict(self.found), [*self.damaged, *(self.lines + n for n in lines.damaged)]
+        for number, line in lines.objects.items():
+            if (outcome := outcome_of(line)) is None:
+                damaged.append(self.lines + number)
+            else:
+                found[outcome.job] = outcome
+        return found, damaged
 
 
 def outcome_of(line: Mapping[str, Any]) -> Outcome | None:

@@ -129,8 +129,9 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
             raise ValueError("it holds a number of thousands of digits") from error
         raise
     level = [found]
-    for _ in range(DEPTH):
-        level = [part for node in level for part in children(node)]
+    depth = 0
+    while level and depth < DEPTH:
+        level, depth = [part for node in level for part in children(node)], depth + 1
     if level:
         raise ValueError(f"it is nested more than {DEPTH} deep")
     return found

@@ -1,6 +1,5 @@
 """A run's result.json and its later evaluations -> one row of a table."""
 
-import copy
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -171,7 +170,7 @@ def row(content: Mapping[str, Any]) -> dict[str, Cell]:
     # What precision was taken is a choice, so the option is no part of the identity: `auto` and `fp32` alike.
     if "identity" in content and "precision" in config and isinstance(config.get("data"), dict):
         others = {key: value for key, value in config.items() if key != "precision"}
-        facts["identity"] = hashed(copy.deepcopy(others))
+        facts["identity"] = hashed(others)
     return clean(
         {
             **choices,

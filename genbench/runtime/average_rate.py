@@ -2,10 +2,12 @@
 that follow it.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-__all__ = ["new_share"]
+__all__ = ["new_share", "new_share_of_count"]
 
 
 def new_share(seen: Tensor, *, images: int, halflife_images: float, rampup: float | None) -> Tensor:
@@ -20,4 +22,19 @@ def new_share(seen: Tensor, *, images: int, halflife_images: float, rampup: floa
     halflife = torch.full_like(seen, halflife_images, dtype=torch.float64)
     if rampup is not None:
         halflife = halflife.minimum(rampup * seen)
+    share: Tensor = share_of_step(images, halflife)
+    return share
+
+
+def new_share_of_count(seen: int, *, images: int, halflife_images: float, rampup: float | None) -> float:
+    """Compute `new_share`, bit for bit, of a count that the host knows: without tensors, whose operations on
+    one number take longer than the average of a small network.
+    """
+    halflife = halflife_images if rampup is None else min(halflife_images, rampup * seen)
+    share: float = share_of_step(images, halflife) if halflife > 0 else 1.0
+    return share
+
+
+def share_of_step(images: int, halflife: Any) -> Any:  # noqa: ANN401 (a float or a tensor, as it is given)
+    """1 - 2^(-images / halflife), of a half-life in images, as a float or as a tensor () float64."""
     return 1 - 0.5 ** (images / halflife)

@@ -77,17 +77,14 @@ class Processes:
         """
         return Part(self.index, self.count, processes=self.count)
 
-    def parts(self, index: Tensor, accumulate: int) -> list[tuple[Part, Tensor]]:
-        """Split this process's share of a batch's indices (B,) into `accumulate` parts: each with its place
-        in the whole batch and its indices (B / (count * accumulate),).
+    def parts(self, index: Tensor, accumulate: int) -> tuple[list[Part], Tensor]:
+        """Split this process's share of a batch's indices (B,) into `accumulate` equal parts: their places in
+        the whole batch, and the indices of all of them together, (B / count,).
         """
         of = accumulate * self.count
         mine = range(self.index * accumulate, (self.index + 1) * accumulate)
-        parts = index.chunk(of)
-        return [
-            (Part(number, of, last=number == mine[-1], processes=self.count), parts[number])
-            for number in mine
-        ]
+        places = [Part(number, of, last=number == mine[-1], processes=self.count) for number in mine]
+        return places, index if self.count == 1 else index.chunk(self.count)[self.index]
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor, of floats of any shape, by its mean over the processes, in place; those of one

@@ -3,8 +3,9 @@ during the backward pass, with one engine for each phase of a model.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -12,9 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 from genbench.generator import Generator, Loss, Y
 from genbench.runtime.global_batch import Part, at_work, noticed
 from genbench.training.loss_scale import LossScaler
-from genbench.training.step import only
+from genbench.training.step import Start, only
 
-__all__ = ["backward", "phase_losses", "strides_ignored"]
+__all__ = ["Backward", "backward", "backward_parts", "phase_losses", "strides_ignored"]
 
 
 class PhaseLoss(nn.Module):
@@ -53,6 +54,14 @@ def phase_losses(
     return losses
 
 
+class Backward(Protocol):
+    """Computes a loss and adds its gradient: `backward`, or the same by a CUDA graph."""
+
+    def __call__(
+        self, loss: nn.Module, x: Tensor, y: Y, *, step: int, part: Part, scaler: LossScaler | None = None
+    ) -> Loss: ...
+
+
 def backward(
     loss: nn.Module, x: Tensor, y: Y, *, step: int, part: Part, scaler: LossScaler | None = None
 ) -> Loss:
@@ -67,9 +76,38 @@ def backward(
     with noticed(mixed=True), alone:
         with at_work(part):
             found: Loss = loss(x, y, step)
-        share = found.total / (part.of // part.processes)
+        count = part.of // part.processes
+        share = found.total if count == 1 else found.total / count
         (share if scaler is None else share * scaler.scale).backward()
     return found
+
+
+def backward_parts(
+    backward: Backward,
+    loss: nn.Module,
+    batch: tuple[Tensor, Y],
+    parts: Sequence[Part],
+    *,
+    step: int,
+    buffers: Sequence[Tensor],
+    scaler: LossScaler | None = None,
+) -> list[Loss]:
+    """Compute the loss of each part of this process's share of a batch, x (B, C, H, W) and y (B,) or None,
+    and add up their gradients; returns the losses, one a part.
+
+    backward: of one part. buffers: those that a forward pass updates. Every part draws what the whole batch
+    would, and updates them alike.
+    """
+    x, y = batch
+    if len(parts) == 1:
+        return [backward(loss, x, y, step=step, part=parts[0], scaler=scaler)]
+    start, losses, n = Start(x.device, buffers), [], len(x) // len(parts)
+    for number, part in enumerate(parts):
+        start.restore()
+        rows = slice(number * n, (number + 1) * n)
+        mine = (x[rows], None if y is None else y[rows])
+        losses.append(backward(loss, *mine, step=step, part=part, scaler=scaler))
+    return losses
 
 
 @contextmanager

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from genbench.generator import Generator
-from genbench.runtime.average_rate import new_share
+from genbench.runtime.average_rate import new_share_of_count
 
 __all__ = ["Ema", "learned_weights"]
 
 
 class Ema:
-    """A copy of a model that follows it: ema <- ema + share (weight - ema), share by `new_share`.
+    """A copy of a model that follows it: ema <- ema + share (weight - ema), share by `new_share_of_count`.
 
     halflife_images: images after which a weight's share has halved.
     rampup: bounds the half-life to this share of the images seen, or the random start would dominate a
@@ -29,7 +29,9 @@ class Ema:
         pairs = zip(self.model.parameters(), model.parameters(), strict=True)
         own: list[tuple[Tensor, Tensor]] = [(mine, its) for mine, its in pairs if mine is not its]
         self.parameters = [mine for mine, _ in own], [its for _, its in own]
-        self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
+        copies = zip(self.model.buffers(), model.buffers(), strict=True)
+        copied = [(mine, its) for mine, its in copies if mine is not its]
+        self.buffers = [mine for mine, _ in copied], [its for _, its in copied]
         self.halflife_images, self.rampup = halflife_images, rampup
 
     @torch.no_grad()
@@ -37,10 +39,11 @@ class Ema:
         """Move the average towards the model after a step of `images` images, the last of `images_seen`: ema
         <- ema + share (weight - ema); buffers are copied.
         """
-        seen = torch.tensor(images_seen, dtype=torch.float64)
-        share = new_share(seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup)
+        share = new_share_of_count(
+            images_seen, images=images, halflife_images=self.halflife_images, rampup=self.rampup
+        )
         # All parameters by a few kernels: one call for each would take longer than a small step.
-        torch._foreach_lerp_(*self.parameters, float(share))
+        torch._foreach_lerp_(*self.parameters, share)
         self.copy_buffers()
 
     @torch.no_grad()
@@ -48,8 +51,8 @@ class Ema:
         """Set the average's buffers to the model's. It undoes what was fitted to the averaged weights for
         pictures or scores during training, so that checkpoints do not depend on them.
         """
-        for mine, theirs in self.buffers:
-            mine.copy_(theirs)
+        if self.buffers[0]:
+            torch._foreach_copy_(*self.buffers)
 
 
 def learned_weights(model: Generator) -> dict[str, nn.Parameter]:

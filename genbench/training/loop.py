@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -22,8 +21,10 @@ from genbench.runtime.precision import LossScaling
 from genbench.runtime.processes import saved_buffers
 from genbench.training.budget import Budget, crossed
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.checkpoint_writer import CheckpointWriter
 from genbench.training.closed_form_fit import FEWEST, fit, fit_images
-from genbench.training.data_parallel import backward, phase_losses, strides_ignored
+from genbench.training.cuda_graphs import steps_of
+from genbench.training.data_parallel import backward_parts, phase_losses, strides_ignored
 from genbench.training.ema import Ema
 from genbench.training.fault_messages import training_explained
 from genbench.training.hooks import Hooks, OnSample
@@ -34,7 +35,7 @@ from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
 from genbench.training.snapshots import Snapshots
 from genbench.training.state import Trained
-from genbench.training.step import Start, model_batch, only, rates, update
+from genbench.training.step import held, model_batch, others, rates
 from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
@@ -51,7 +52,8 @@ class Trainer:
     """The settings of the loop.
 
     batch_size: images of one update; accumulate: parts it is split into where memory is short;
-    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile.
+    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile;
+    cuda_graphs: launch each step as recorded graphs (see training.cuda_graphs).
     clip_norm: bound on the gradient's norm (None: no bound). skip_grad_norm: norm, before it is clipped, from
     which on a batch makes no update and is counted (None: all do), as in Child 2021 (VDVAE), Section 3.4.
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
@@ -68,6 +70,7 @@ class Trainer:
     accumulate: int = 1
     devices: int = 1
     compile: bool = False
+    cuda_graphs: bool = False
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
@@ -180,9 +183,11 @@ def train(
         return run
     # Listed once: to walk through the modules takes as long as a small step.
     learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
+    elsewhere = {phase: others(learned, phase) for phase in learned}
     buffers = saved_buffers(model)
     processes.copy_first([*model.parameters(), *buffers])
     loss_of = phase_losses(model, learned, processes.count)
+    backward, update = steps_of(model, device, graphs=trainer.cuda_graphs)
 
     # Order of the images, values for the log, clock
     order = EpochOrder(len(data.train), context.seed)
@@ -191,14 +196,17 @@ def train(
         window.load(checkpoint["window"], device)
     clock = Clock(run.seconds, run.images_seen, device, run.joules)
     saved, (stopping,) = time.monotonic(), processes.broadcast_numbers([context.stop.requested])
+    writer = CheckpointWriter()
 
-    def save() -> None:
+    def save(*, aside: bool) -> None:
         window.check()
         run.joules = clock.joules(processes)
         state = run.state(tracker, window.state(processes), data.training_key)
+        written = partial(setattr, run, "saved_images", run.images_seen)
         if context.first:
-            checkpoints.save(state)
-        run.saved_images = run.images_seen
+            writer.write(state, checkpoints.save, written, aside=aside)
+        else:
+            written()
 
     def fit_weights(weights: Generator, images: int) -> float:
         seconds = fit(weights, data.train, images, context)
@@ -217,7 +225,7 @@ def train(
             fit_weights(ema.model, fit_images(run.images_seen))
             state = run.state(tracker, window.state(processes), data.training_key)
             if context.first:
-                checkpoints.save_best(state)
+                writer.write(state, checkpoints.save_best, lambda: None)
             ema.copy_buffers()
 
     validation: Validation | None = None
@@ -231,16 +239,15 @@ def train(
             on_validate=hooks.on_validate,
             context=context,
         )
-    skips_nonfinite = trainer.on_nonfinite == "skip"
-    guard = Guard(model, run.skips, nonfinite=skips_nonfinite, norm=trainer.skip_grad_norm)
-    networks = model.networks() if trainer.compile else []
+    guard = Guard(model, run.skips, nonfinite=trainer.on_nonfinite == "skip", norm=trainer.skip_grad_norm)
     explained = partial(
         training_explained, trainer.batch_size, trainer.accumulate, processes.count, device, run
     )
     with (
-        compiled(networks),
+        compiled(model.networks() if trainer.compile else []),
         strides_ignored(),
         explained(),
+        writer,
         context.progress.bar("training", total_of(budget), unit_of(budget)) as bar,
     ):
         bar.begin(done_of(budget, budget.spent(run.images_seen, run.seconds)))
@@ -258,20 +265,16 @@ def train(
             for phase in phases:
                 scaler = run.scalers.get(phase)
                 index = order.take(run.images_seen, trainer.batch_size)
-                losses, parts = [], processes.parts(index, trainer.accumulate)
+                parts, own = processes.parts(index, trainer.accumulate)
                 guard.remember()
-                with only(learned, phase):
+                with held(elsewhere[phase]):
                     with global_batch.at_work(processes.share):
-                        own = torch.cat([mine for _, mine in parts])
                         x, y = model_batch(model, data.train, own, device, flip=data.flip)
                         if not global_batch.is_whole() or len(parts) > 1:  # else `loss` does it itself
                             model.prepare(x, y, phase=phase, step=run.step)
-                    start = Start(device, buffers if len(parts) > 1 else [])
-                    for k, (part, mine) in enumerate(parts):
-                        rows = slice(k * len(mine), (k + 1) * len(mine))
-                        start.restore()  # each part draws what the whole batch would
-                        inputs = (loss_of[phase], x[rows], y if y is None else y[rows])
-                        losses.append(backward(*inputs, step=run.step, part=part, scaler=scaler))
+                    losses = backward_parts(
+                        backward, loss_of[phase], (x, y), parts, step=run.step, buffers=buffers, scaler=scaler
+                    )
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
                 norm = update(
@@ -328,12 +331,13 @@ def train(
 
             # Snapshot of averages, checkpoint
             run.follow(spent, clock.paused)
-            is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds
+            writer.check()
+            is_old = time.monotonic() - saved >= trainer.checkpoint_every_seconds and not writer.is_busy
             stopping, due = processes.broadcast_numbers([context.stop.requested, is_old])
             context.stop.signalled = bool(stopping)  # what the first process was asked counts for all
             if due and not run.finished and not stopping:
                 with clock.paused():
-                    save()
+                    save(aside=True)
                 saved = time.monotonic()
 
     # Fits in closed form, once the weights are trained, and the last checkpoint
@@ -342,5 +346,5 @@ def train(
             window.check()  # before anything is made of weights that may not be finite
             images = fit_images(run.images_seen)
             run.fitting_seconds = fit_weights(model, images) + fit_weights(ema.model, images)
-        save()
+        save(aside=False)
     return run

@@ -1,5 +1,5 @@
-"""The size of a batch and the times of evaluations, against the budget, the data and the free memory; checked
-before a run begins.
+"""The size of a batch and the times of evaluations, against the budget, the data and the free memory; whether
+steps can be recorded as CUDA graphs; checked before a run begins.
 """
 
 import copy
@@ -12,11 +12,12 @@ from torch.autograd.graph import saved_tensors_hooks
 from genbench.generator import Generator
 from genbench.runtime import rng
 from genbench.runtime.memory import check_memory, free_memory
+from genbench.runtime.precision import Float16, Precision
 from genbench.training.loop import Recipe, Trainer
 from genbench.training.snapshots import MOST
 from genbench.training.step import only
 
-__all__ = ["check_memory_of_batch", "check_snapshots", "check_times", "saved_bytes"]
+__all__ = ["check_cuda_graphs", "check_memory_of_batch", "check_snapshots", "check_times", "saved_bytes"]
 
 MANY = 10_000
 """Bytes saved for each byte of an image, more than networks do: batches that fit by it are not measured."""
@@ -61,6 +62,32 @@ def check_snapshots(model: Generator, count: int | None) -> None:
         )
     if not model.phases:
         raise ValueError(f"{asked}, and this model is not trained: set trainer.ema_snapshots=null")
+
+
+def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, device: torch.device) -> None:
+    """Raise ValueError where trainer.cuda_graphs asks for graphs of steps that cannot be recorded: not on a
+    GPU, in several parts or processes, with a scale of the loss, or of a model whose steps differ.
+    """
+    if not trainer.cuda_graphs:
+        return
+    if device.type != "cuda":
+        raise ValueError(
+            f"trainer.cuda_graphs is true, and {device} is no GPU: use device=cuda, or "
+            "trainer.cuda_graphs=false"
+        )
+    if trainer.accumulate > 1 or trainer.devices > 1:
+        raise ValueError(
+            f"trainer.cuda_graphs is true, and a graph holds a whole batch: trainer.accumulate="
+            f"{trainer.accumulate} and trainer.devices={trainer.devices} must be 1, or use "
+            "trainer.cuda_graphs=false"
+        )
+    if isinstance(precision, Float16):
+        raise ValueError(
+            "trainer.cuda_graphs is true, and precision=fp16 has a scale of the loss, which changes between "
+            "steps: use precision=bf16 or fp32, or trainer.cuda_graphs=false"
+        )
+    if model.phases:
+        model.check_replayable()
 
 
 def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:

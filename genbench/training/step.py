@@ -2,8 +2,9 @@
 random numbers.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +16,18 @@ from genbench.generator import Condition, Generator, Y
 from genbench.runtime import rng
 from genbench.training.loss_scale import LossScaler
 
-__all__ = ["Start", "captions_of", "model_batch", "only", "rates", "read_captions", "restore", "update"]
+__all__ = [
+    "Start",
+    "captions_of",
+    "held",
+    "model_batch",
+    "only",
+    "others",
+    "rates",
+    "read_captions",
+    "restore",
+    "update",
+]
 
 
 class Start:
@@ -49,11 +61,12 @@ def model_batch(
 
     flip: mirror each image with probability 1/2, by torch's default generator.
     """
-    images, labels = split.gather(index, device)
-    x = to_float(images)
+    images, labels = split.gather(index, device, labels=model.num_classes > 0)
+    # As bytes: a quarter of the memory that floats would move.
+    x = to_float(images.contiguous(memory_format=torch.channels_last))
     if flip:
         x = mirrored(x)
-    y: Y = labels if model.num_classes else None
+    y: Y = labels
     if model.takes_text:
         y = captions_of(split, index, device)
     return x.contiguous(memory_format=torch.channels_last), y
@@ -80,57 +93,106 @@ def captions_of(split: Split, index: Tensor, device: torch.device) -> Condition:
 
 def update(
     optimizer: Optimizer,
-    lr_factor: float,
+    lr_factor: float | Tensor,
     clip_norm: float | None,
     loss: Tensor,
     scaler: LossScaler | None = None,
     skip_norm: float | None = None,
 ) -> Tensor:
     """Clip, step and clear the gradients; returns their norm before clipping, (), on the device.
+    lr_factor: of the learning rate; () on the device where a CUDA graph is to read it.
     scaler: of the loss whose gradients these are; they are unscaled first, and its scale is updated.
     skip_norm: the norm from which on an update is skipped; None: never.
 
     Where one is skipped, or the loss, (), or the norm is not finite, weights and optimizer remain as they
-    are: the flag is read by the fused kernels on the device itself, so that no step waits for it (it is what
-    torch's GradScaler uses). Optimizers without fused kernels do wait.
+    are. On a GPU the flag is read by the fused kernels on the device itself, so that no step waits for it (it
+    is what torch's GradScaler uses). Optimizers without fused kernels do wait.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients: list[Tensor] = [p.grad for p in parameters]
     if scaler is not None:
         scaler.unscale(gradients)
-    norm = nn.utils.get_total_norm(gradients)
+    norm = total_norm(gradients, loss)
     if clip_norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
+        clip(gradients, clip_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * lr_factor
-    admitted = norm.isfinite() & loss.isfinite()
-    if skip_norm is not None:
-        admitted &= norm < skip_norm
-    if all(group.get("fused") for group in optimizer.param_groups):
+    if loss.device.type != "cpu" and all(group.get("fused") for group in optimizer.param_groups):
         optimizer.grad_scale = None  # type: ignore[attr-defined]
-        optimizer.found_inf = (~admitted).float()  # type: ignore[attr-defined]
+        optimizer.found_inf = (~admitted(loss, norm, skip_norm)).float()  # type: ignore[attr-defined]
         optimizer.step()
-    elif bool(admitted):
+    elif is_admitted(loss, norm, skip_norm):
         optimizer.step()
-    optimizer.zero_grad()
-    return norm.detach() if scaler is None else scaler.update(loss, norm.detach())
+    for parameter in parameters:
+        parameter.grad = None
+    return norm if scaler is None else scaler.update(loss, norm)
 
 
-@contextmanager
-def only(learned: dict[str, list[nn.Parameter]], phase: str) -> Iterator[None]:
-    """Let gradient reach the parameters of one phase alone inside the block, by requires_grad; afterwards all
-    learn again.
+@torch.no_grad()
+def total_norm(gradients: list[Tensor], loss: Tensor) -> Tensor:
+    """Compute the norm of all gradients together, () on the device of the loss: the norm of their norms, bit
+    for bit that of torch.nn.utils.get_total_norm, by one call for all of them.
+    """
+    if not gradients:
+        return torch.zeros_like(loss)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+@torch.no_grad()
+def clip(gradients: list[Tensor], bound: float, norm: Tensor) -> None:
+    """Multiply gradients by min(1, bound / (norm + 1e-6)), in place, as torch.nn.utils.clip_grad_norm_ does;
+    on a CPU, which can read the norm without waiting, not where that is 1.
+    """
+    if norm.device.type == "cpu" and float(norm) + 1e-6 < bound:
+        return
+    torch._foreach_mul_(gradients, (bound / (norm + 1e-6)).clamp(max=1.0))
+
+
+def admitted(loss: Tensor, norm: Tensor, skip_norm: float | None) -> Tensor:
+    """Return whether an update may be made, () bool on the device: its loss and the norm of its gradient are
+    finite, and the norm is below `skip_norm`, if there is one.
+    """
+    finite = norm.isfinite() & loss.isfinite()
+    return finite if skip_norm is None else finite & (norm < skip_norm)
+
+
+def is_admitted(loss: Tensor, norm: Tensor, skip_norm: float | None) -> bool:
+    """Return what `admitted` finds, read by the host: a few operations on single numbers take longer than
+    reading both where nothing has to be waited for, on a CPU.
+    """
+    if loss.device.type != "cpu" or skip_norm is not None:
+        return bool(admitted(loss, norm, skip_norm))
+    return math.isfinite(float(norm)) and math.isfinite(float(loss))
+
+
+def others(learned: Mapping[str, Sequence[nn.Parameter]], phase: str) -> list[nn.Parameter]:
+    """List the parameters that learn in other phases and not in this one, to be `held` during its loss.
     learned: the parameters of each phase, by its name.
     """
     mine = set(learned[phase])
-    others = [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
-    for parameter in others:
+    return [p for parameters in learned.values() for p in parameters if p.requires_grad and p not in mine]
+
+
+@contextmanager
+def held(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let no gradient reach these parameters inside the block, by requires_grad; afterwards they learn
+    again.
+    """
+    for parameter in parameters:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in others:
+        for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def only(learned: Mapping[str, Sequence[nn.Parameter]], phase: str) -> AbstractContextManager[None]:
+    """Let gradient reach the parameters of one phase alone inside the block; afterwards all learn again. The
+    training loop lists the `others` once.
+    learned: the parameters of each phase, by its name.
+    """
+    return held(others(learned, phase))
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:

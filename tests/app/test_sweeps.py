@@ -21,7 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from genbench.app.sweeps import LEDGER, Combinations, KeepsLedger, register_sweeper
+from genbench.app.sweeper import Combinations, KeepsLedger, register_sweeper
+from genbench.app.sweeps import LEDGER
+from genbench.records import sweep_ledger
+from genbench.records.json_lines import Lines, parse_lines
 from genbench.records.result import Cost
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Ledger, Outcome, duration, outcome_table
@@ -400,8 +403,8 @@ def test_the_ledger_of_a_sweep_begins_with_all_its_jobs(main: Command, tmp_path:
         watched.setattr(Ledger, "add", lambda self, outcome: (planned.append(outcome), add(self, outcome))[1])
         watched.setattr(StopRequest, "requested", True)
         main("sweep=schedule_x_loss", "seed=2", "budget.images=64", f"runs_dir={tmp_path}")
-    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(9)]
-    assert planned[-1].overrides[:3] == ("model=ddpm", "schedule=sigmoid", "loss=huber")
+    assert [(one.job, one.status) for one in planned] == [(job, "not started") for job in range(12)]
+    assert planned[-1].overrides[:3] == ("model=ddpm", "schedule=sigmoid", "loss=hybrid")
     assert {"seed=2", "budget.images=64", "sweep=schedule_x_loss"} <= set(planned[-1].overrides)
 
 
@@ -443,6 +446,34 @@ def test_a_ledger_gives_back_what_was_added_by_job(tmp_path: Path) -> None:
     ledger.add(second)
     ledger.add(first)
     assert ledger.outcomes() == [first, second]
+
+
+def test_a_ledger_that_is_read_again_and_again_parses_each_line_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And finds the same as one that reads all of it, with lines that are damaged, incomplete or replaced."""
+    path = tmp_path / "ledger.jsonl"
+    ledger, parsed = Ledger(path), list[bytes]()
+
+    def parse(content: bytes) -> Lines:
+        parsed.append(content)
+        return parse_lines(content)
+
+    monkeypatch.setattr(sweep_ledger, "parse_lines", parse)
+    for job in range(3):
+        ledger.add(Outcome(job, "not started", (f"seed={job}",), "", 0.0, ""))
+        assert len(ledger.outcomes()) == job + 1
+    assert sum(map(len, parsed)) == path.stat().st_size
+    ledger.add(Outcome(1, "done", (), "runs/b", 1.0, "", 2.5))
+    with path.open("ab") as file:
+        file.write(b'no outcome\n{"job": 2')
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="line 5, 6 is not the outcome"):
+            again = ledger.outcomes()
+        with pytest.warns(UserWarning, match="line 5, 6 is not the outcome"):
+            assert again == Ledger(path).outcomes()
+    path.unlink()
+    assert ledger.outcomes() == []
 
 
 def test_durations_read_as_clocks_do() -> None:

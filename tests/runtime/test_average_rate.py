@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genbench.runtime.average_rate import new_share
+from genbench.runtime.average_rate import new_share, new_share_of_count
 
 
 def share(seen: float, *, images: int = 64, rampup: float | None = 0.05) -> float:
@@ -31,3 +31,10 @@ def test_it_is_the_formula_bit_for_bit(rampup: float | None) -> None:
         seen = 64 * step
         halflife = 5000 if rampup is None else min(5000, rampup * seen)
         assert share(seen, rampup=rampup) == 1 - 0.5 ** (64 / halflife)
+
+
+@pytest.mark.parametrize("rampup", [None, 0.05])
+def test_a_count_of_the_host_has_the_share_of_a_tensor_bit_for_bit(rampup: float | None) -> None:
+    for seen in (0, *range(64, 300_000, 3_200)):
+        ours = new_share_of_count(seen, images=64, halflife_images=5000, rampup=rampup)
+        assert ours == share(seen, rampup=rampup)

@@ -30,7 +30,9 @@ def together(processes: Processes) -> dict[str, object]:
     drawn = processes.images(6, torch.arange(6), draw)
     index, rows = torch.arange(8), global_batch.StepRows()
     learned = []
-    for part, mine in processes.parts(index, 2):
+    places, own = processes.parts(index, 2)
+    parts = list(zip(places, own.chunk(2), strict=True))
+    for part, mine in parts:
         with global_batch.at_work(part):
             learned.append(rows.complete([mine, mine.float()]))
     return {
@@ -48,9 +50,7 @@ def together(processes: Processes) -> dict[str, object]:
         "again": list(processes.map(str, ["a"])),
         "images": drawn.tolist(),
         "learned": [found and [column.tolist() for column in found] for found in learned],
-        "parts": [
-            (part.index, part.of, part.last, mine.tolist()) for part, mine in processes.parts(index, 2)
-        ],
+        "parts": [(part.index, part.of, part.last, mine.tolist()) for part, mine in parts],
     }
 
 

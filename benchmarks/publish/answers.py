@@ -1,0 +1,93 @@
+"""Which model for which need: a table and a sentence for each, computed from the records of the runs."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from benchmarks.publish.winners import Measure, Ranking, Record, model_of, number, ranking, score
+from genbench.report.formats.markdown import rows_markdown
+
+__all__ = ["NEEDS", "Need", "answers"]
+
+SHOWN = 3
+"""Models of a row: the best, and those behind it."""
+BOUNDS = {"exact": "exact bits/dim", "lower": "upper bound on bits/dim", "estimate": "estimate of bits/dim"}
+
+
+class Need(NamedTuple):
+    """What somebody needs, and where the benchmark has the answer.
+
+    part: the key of the part whose runs are ranked; measure: what by; only: which of these runs count.
+    """
+
+    need: str
+    part: str
+    measure: Measure
+    only: Callable[[Record], bool] = lambda record: True
+
+
+def one_pass(record: Record) -> bool:
+    """Return True for a run whose samples take one network evaluation each."""
+    cost = (record.get("result") or {}).get("cost", {})
+    return cost.get("passes_per_sample") == 1
+
+
+def bits(bound: str) -> Measure:
+    """Return the measure of bits per dimension of one kind; numbers of other kinds do not compare."""
+
+    def read(record: Record) -> float | None:
+        found = (record.get("result") or {}).get("likelihood", {})
+        return number(found.get("bits_per_dim")) if found.get("bound") == bound else None
+
+    return Measure(BOUNDS[bound], -1, read)
+
+
+def halves(record: Record) -> float | None:
+    """Return the error of completed halves of held-out images."""
+    content = record.get("files", {}).get("halves.json")
+    return None if content is None else number(json.loads(content).get("halves_mse"))
+
+
+HALVES = Measure("mean squared error of completed halves", -1, halves)
+
+NEEDS = (
+    Need("best samples a second of training", "fashion_mnist", score("fid")),
+    Need("best likelihood, exact", "fashion_mnist", bits("exact")),
+    Need("best likelihood, as a bound", "fashion_mnist", bits("lower")),
+    Need("one network evaluation per sample", "fashion_mnist", score("fid"), one_pass),
+    Need("editing: completing images", "digits_seconds", HALVES),
+    Need("images of a text", "text", score("caption_accuracy")),
+    Need("tiny data: 100 images", "tiny_data", score("fid")),
+)
+"""Needs in the order of the table; each is answered by one part, with a link to its page."""
+
+
+def answers(records: Callable[[str], Sequence[Record]]) -> str:
+    """Return a table with a row for each need that the records answer, and a sentence for each, as Markdown.
+
+    records: the key of a part -> the records of its runs.
+    """
+    found = [(need, of_need(need, records(need.part))) for need in NEEDS]
+    known = [(need, ranked) for need, ranked in found if ranked is not None]
+    rows = [[need.need, *row(need, ranked), need.part] for need, ranked in known]
+    heads = ["you need", "measure", "best", "then", "measured in"]
+    sentences = [
+        f"- **{need.need.capitalize()}** ([{need.part}]({need.part}.md)): {ranked.sentence}"
+        for need, ranked in known
+    ]
+    missing = [need.need for need, ranked in found if ranked is None]
+    note = [f"\nNot measured yet: {'; '.join(missing)}."] if missing else []
+    return "\n".join([rows_markdown(heads, rows), *sentences, *note]) if known else "".join(note).strip()
+
+
+def of_need(need: Need, records: Sequence[Record]) -> Ranking | None:
+    """Rank the models that meet a need."""
+    finished = [record for record in records if record.get("result") and need.only(record)]
+    return ranking([record for record in finished if model_of(record) != "?"], need.measure)
+
+
+def row(need: Need, found: Ranking) -> list[str]:
+    """Return the places of a need's row: its measure, the best model, and the next ones."""
+    arrow = "↓" if need.measure.better < 0 else "↑"
+    shown = [f"{name} {text}" for name, text in zip(found.names, found.texts, strict=True)]
+    return [f"{need.measure.title} {arrow}", shown[0], ", ".join(shown[1:SHOWN]) or "–"]

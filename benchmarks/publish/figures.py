@@ -1,0 +1,186 @@
+"""Figures of the benchmark's pages, as SVG files of the same bytes for the same records."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING
+
+from benchmarks.publish.winners import Measure, Record, model_of, number, score, values_of
+from genbench.records.files import atomic_file
+from genbench.records.metric_name import MetricName, is_metric
+from genbench.report.page.svg import Point, pareto_front
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["cost_figure", "curve_figure", "heat_figure", "strips_figure", "sweep_figure"]
+
+WIDTH, HEIGHT = 7.2, 4.2
+SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "genbench", "font.size": 10}
+Series = Mapping[str, Sequence[tuple[float, float]]]
+"""The name of a curve -> its points."""
+
+
+@contextmanager
+def drawn(path: Path, height: float = HEIGHT) -> Iterator["Axes"]:
+    """Yield the axes of a new figure, which is written to a file when the block ends."""
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        yield axes
+        content = io.BytesIO()
+        figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(content.getvalue())
+
+
+def lines(series: Series, path: Path, x_title: str, y_title: str, *, log_x: bool, log_y: bool) -> bool:
+    """Draw curves with a legend; False, and nothing is written, where there are none."""
+    known = {name: sorted(points) for name, points in series.items() if points}
+    if not known:
+        return False
+    with drawn(path) as axes:
+        for name, points in known.items():
+            xs, ys = zip(*points, strict=True)
+            axes.plot(xs, ys, marker="o", markersize=3, label=name, gid=name)
+        axes.set(xlabel=x_title, ylabel=y_title)
+        positive = all(x > 0 for points in known.values() for x, _ in points)
+        axes.set(xscale="log" if log_x and positive else "linear", yscale="log" if log_y else "linear")
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(fontsize=8)
+    return True
+
+
+def curve_figure(records: Sequence[Record], path: Path) -> bool:
+    """Draw the FID of quick evaluations over the seconds of training, a curve for each model, of its first
+    seed; False where no run had quick evaluations.
+    """
+    series: dict[str, list[tuple[float, float]]] = {}
+    for record in first_seeds(records):
+        for event in record["events"]:
+            values = [x for name, x in event.items() if is_training_fid(name)]
+            if values and "training_seconds" in event and number(values[0]) is not None:
+                series.setdefault(model_of(record), []).append((event["training_seconds"], values[0]))
+    return lines(series, path, "seconds of training", "FID of 200 samples ↓", log_x=False, log_y=True)
+
+
+def is_training_fid(name: str) -> bool:
+    """Return True for the FID of averaged weights that a quick evaluation logged."""
+    metric = name.removeprefix("training/")
+    if metric == name or not is_metric(metric):
+        return False
+    found = MetricName.parse(metric)
+    return found.kind == "fid" and found.of == "ema" and found.ref in (None, "train")
+
+
+def first_seeds(records: Sequence[Record]) -> list[Record]:
+    """Return the first run of each model, by its seed."""
+    found: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: str(record["about"].get("seed"))):
+        found.setdefault(model_of(record), record)
+    return [found[name] for name in sorted(found)]
+
+
+def cost_figure(records: Sequence[Record], path: Path) -> bool:
+    """Draw the FID against the seconds of a sample, a point for each model with the standard deviation over
+    its seeds, and the Pareto front; False where fewer than two models have both.
+    """
+    seconds = Measure("s", -1, lambda record: number(record["result"]["cost"].get("seconds_per_image")))
+    finished = [record for record in records if record.get("result")]
+    fids, costs = values_of(finished, score("fid")), values_of(finished, seconds)
+    names = sorted(fids.keys() & costs.keys())
+    if len(names) < 2:
+        return False
+    points = [
+        Point(i, name, mean(costs[name]), mean(fids[name]), min(fids[name]), max(fids[name]))
+        for i, name in enumerate(names)
+    ]
+    with drawn(path) as axes:
+        front = pareto_front(points, -1)
+        axes.step([p.x for p in front], [p.y for p in front], where="post", color="grey", gid="front")
+        for p in points:
+            axes.plot([p.x, p.x], [p.low, p.high], color="silver", gid=f"range-{p.name}")
+            axes.plot([p.x], [p.y], "o", gid=p.name)
+            axes.annotate(p.name, (p.x, p.y), xytext=(5, 3), textcoords="offset points", fontsize=8)
+        axes.set(xscale="log", yscale="log", xlabel="seconds of a sample", ylabel="FID ↓")
+        axes.grid(visible=True, alpha=0.3)
+    return True
+
+
+def heat_figure(records: Sequence[Record], rows: str, columns: str, path: Path) -> bool:
+    """Draw the mean FID of each option of a group against each of another one as a map with its numbers;
+    False where a group has no two options.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        if not record.get("result"):
+            continue
+        choices, value = record["result"]["choices"], score("fid").read(record)
+        if value is not None:
+            found.setdefault((choices.get(rows, "?"), choices.get(columns, "?")), []).append(value)
+    down, across = (sorted({key[i] for key in found}) for i in (0, 1))
+    if min(len(down), len(across)) < 2:
+        return False
+    means = [[mean(found.get((a, b), [math.nan])) for b in across] for a in down]
+    with drawn(path, height=0.7 * len(down) + 1.4) as axes:
+        axes.imshow(means, cmap="viridis_r", aspect="auto")
+        axes.set_xticks(range(len(across)), across)
+        axes.set_yticks(range(len(down)), down)
+        axes.set(xlabel=columns, ylabel=rows, title="FID ↓, mean over seeds")
+        for i, line in enumerate(means):
+            for j, value in enumerate(line):
+                axes.text(j, i, f"{value:.3g}", ha="center", va="center", color="white")
+    return True
+
+
+def sweep_figure(
+    records: Sequence[Record], file: str, x: Callable[[Mapping[str, str]], float], title: str, path: Path
+) -> bool:
+    """Draw the FID of each setting of a sweep over sampling, a curve for each model, the mean of its runs.
+
+    file: the table of the sweep in the directory of a run; x: a row of it -> the place along the axis, which
+    has a title. False where no run was swept.
+    """
+    found: dict[str, dict[float, list[float]]] = {}
+    for record in records:
+        for row in csv.DictReader(io.StringIO(record["files"].get(file, ""))):
+            fids = [value for name, value in row.items() if is_training_fid(f"training/{name}")]
+            if fids:
+                places = found.setdefault(model_of(record), {})
+                places.setdefault(x(row), []).append(float(fids[0]))
+    series = {name: [(at, mean(values)) for at, values in places.items()] for name, places in found.items()}
+    return lines(series, path, title, "FID ↓", log_x=True, log_y=True)
+
+
+def strips_figure(strips: Mapping[str, Path], path: Path) -> bool:
+    """Put rows of samples, one a model, below one another with the names in front, as one PNG; False where
+    there are none.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    if not strips:
+        return False
+    pictures = {name: Image.open(file).convert("L") for name, file in strips.items()}
+    left, gap = 130, 4
+    width = left + max(picture.width for picture in pictures.values())
+    height = sum(picture.height + gap for picture in pictures.values())
+    whole, top = Image.new("L", (width, height), 255), 0
+    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(13)
+    for name, picture in pictures.items():
+        whole.paste(picture, (left, top))
+        pen.text((4, top + picture.height // 2 - 8), name, fill=0, font=font)
+        top += picture.height + gap
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        whole.save(file, format="PNG", optimize=True)
+    return True

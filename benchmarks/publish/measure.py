@@ -1,0 +1,118 @@
+"""Measurements of a finished run: `python -m benchmarks.publish.measure KIND RUN OUT`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from genbench import app
+from genbench.api import load
+from genbench.data import ImageData, prepare, to_float, to_uint8
+from genbench.evaluation.samples import held_out_order
+from genbench.generator import Inpaints
+from genbench.metrics import FID, reference, score_images
+from genbench.records.files import read_json, write_json_atomic
+from genbench.records.metric_name import of_ema
+from genbench.runtime.progress import Progress
+
+__all__ = ["KINDS", "halves", "held_out_fid", "main", "strip", "target"]
+
+SHOWN = 10
+"""Samples of a strip."""
+COMPLETED = 100
+"""Held-out images whose lower halves are drawn anew."""
+TIMES = 10
+"""A target is so many times the score of real held-out images."""
+CPU = torch.device("cpu")
+TARGET = "target-{samples}.json"
+
+
+def main(
+    kind: Annotated[str, typer.Argument(help="strip or halves.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    out: Annotated[Path, typer.Argument(help="Output file.")],
+) -> None:
+    """Measure a finished run, and write the result to a file."""
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind!r} is unknown; choose from {', '.join(KINDS)}")
+    torch.set_num_threads(1)
+    KINDS[kind](run, out)
+
+
+def strip(run: Path, out: Path) -> None:
+    """Write the first ten samples of a run at seed 0, not chosen, as one row of a PNG."""
+    model = load(run, device="cpu")
+    prompts = ["a big zero", "a seven above a small three"] if model.generator.takes_text else []
+    images = model.sample(SHOWN, seed=0, prompts=prompts, batch_size=SHOWN)
+    images.save_grid(out, columns=SHOWN)
+
+
+def halves(run: Path, out: Path) -> None:
+    """Write the mean squared error of completed lower halves of held-out images, of pixels in [0, 1], and
+    that of the mean of the training images in their place, which a completion must beat to be of use.
+
+    One completion of each image is drawn, at seed 0; the error of a sample of the true distribution is twice
+    that of its mean, so that lower is better only among models that draw.
+    """
+    data, model = data_of(run), app.load(run, device="cpu")
+    if not isinstance(model, Inpaints):
+        raise typer.BadParameter(f"{run} is of a model that completes no images")
+    given = data.test.images[held_out_order(data, 0)[:COMPLETED]]
+    x = to_float(given)
+    mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
+    mask[:, :, x.shape[2] // 2 :] = True
+    drawn = to_uint8(model.inpaint(x, mask, rng=torch.Generator().manual_seed(0)))
+    mean = data.whole_train.images.float().mean(0, keepdim=True)
+    errors = {"halves_mse": drawn, "mean_image_mse": mean.expand(given.shape)}
+    place = mask.expand(given.shape)
+    found = {
+        name: float(((image.float() - given.float())[place] / 255).pow(2).mean())
+        for name, image in errors.items()
+    }
+    write_json_atomic(out, {"n": len(given), **found})
+
+
+def data_of(run: Path) -> ImageData:
+    """Return the images of a run."""
+    source, _, _ = app.measuring(of_run=run)
+    return prepare(source, progress=Progress(None))
+
+
+KINDS: Mapping[str, Callable[[Path, Path], None]] = {"strip": strip, "halves": halves}
+
+
+def target(words: Sequence[str], samples: int, records: Path) -> float:
+    """Return the FID at which a training ends: ten times that of so many real held-out images against the
+    training images, to three figures.
+
+    words: overrides that say of which data. What was measured once stands in the folder of records, from
+    which a clone reads it.
+    """
+    path = records / TARGET.format(samples=samples)
+    found = read_json(path)
+    if found is None:
+        found = {"held_out": held_out_fid(words, samples), "n": samples}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json_atomic(path, found)
+    return float(f"{TIMES * found['held_out']:.3g}")
+
+
+def held_out_fid(words: Sequence[str], samples: int) -> float:
+    """Return the FID of real held-out images on the features of a run of some overrides."""
+    quiet = Progress(None)
+    source, metrics, _ = app.measuring([word for word in words if not word.startswith("model=")])
+    data = prepare(source, progress=quiet)
+    extractor = metrics.features.build(data, device=CPU, progress=quiet)
+    real = reference(extractor, data, device=CPU, progress=quiet)
+    images = data.test.images[held_out_order(data, 0)[:samples]]
+    parts = ((part, None) for part in images.split(256))
+    found = score_images(
+        parts, len(images), scores=[FID()], extractor=extractor, references=[real], of="ema", seed=0
+    )
+    return of_ema(found)["fid"]
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,108 @@
+"""The plan of the published benchmark: its parts, each a list of runs and a page."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from benchmarks.publish import runs
+from benchmarks.publish.planned import Place, Planned, Size
+
+__all__ = ["PARTS", "Part", "plan"]
+
+
+class Part(NamedTuple):
+    """One part of the benchmark: a page of its own. about: what is equal, how it is measured, for readers.
+
+    runs: of a size and the places of things -> the runs.
+    """
+
+    key: str
+    title: str
+    about: str
+    runs: Callable[[Size, Place], Iterator[Planned]]
+
+
+PARTS = (
+    Part(
+        "fashion_mnist",
+        "Fashion-MNIST, at equal seconds",
+        "600 seconds of training each, one thread, two runs at once on two cores. Three seeds of six "
+        "families with a preset for these data; others have one seed, and settings made for digits.",
+        runs.fashion_mnist,
+    ),
+    Part(
+        "digits_seconds",
+        "Digits, at equal seconds",
+        "120 seconds of training each, one thread, three seeds.",
+        runs.digits_seconds,
+    ),
+    Part(
+        "digits_defaults",
+        "Digits, every model with its own budget",
+        "The budget that each model's options have; budgets differ, so nothing is ranked.",
+        runs.digits_defaults,
+    ),
+    Part(
+        "tiny_data",
+        "100 images",
+        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
+        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
+        "that are no copies.",
+        runs.tiny_data,
+    ),
+    Part(
+        "time_to_target",
+        "Time to a target",
+        "Fashion-MNIST: seconds of training until the FID of the samples comes to ten times that of real "
+        "held-out images, at most 1,800. Not reached is a result.",
+        runs.time_to_target,
+    ),
+    Part(
+        "heat_map",
+        "Noise schedule and loss of a DDPM",
+        "Digits, 60,000 images each, three seeds; everything else is the default.",
+        runs.heat_map,
+    ),
+    Part(
+        "few_steps",
+        "Few network evaluations per sample",
+        "Digits, 60,000 images each, three seeds: one training, sampled in 1 to 50 steps.",
+        runs.few_steps,
+    ),
+    Part(
+        "guidance",
+        "Scale of guidance",
+        "Digits with labels, 60,000 images, three seeds: one training, sampled at several scales of "
+        "classifier-free guidance. At a scale of 1 it is unguided.",
+        runs.guidance,
+    ),
+    Part(
+        "text",
+        "Images of a text",
+        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
+        runs.text,
+    ),
+    Part(
+        "gaussians",
+        "A distribution that is known exactly",
+        "20,000 images each, three seeds. `gap` is what a model needs above the floor, the data's entropy.",
+        runs.gaussians,
+    ),
+    Part(
+        "stability",
+        "Stability",
+        "Digits, 20,000 images each: three factors on the learning rate of each model, three seeds.",
+        runs.stability,
+    ),
+    Part(
+        "claims",
+        "Claims of texts",
+        "The runs of the [claims](../claims.md), which has a page of its own.",
+        runs.claims,
+    ),
+)
+"""All parts, in the order in which they are executed and stand on the pages."""
+
+
+def plan(keys: Sequence[str], size: Size, where: Place) -> list[Planned]:
+    """Return the runs of some parts, in the order of the parts."""
+    return [each for part in PARTS if part.key in keys for each in part.runs(size, where)]

@@ -1,0 +1,74 @@
+"""Sizes of the benchmark, and a run of it as it is planned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["FULL", "TOY", "Later", "Place", "Planned", "Size"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long the runs of the benchmark are: in full, or toys that try its machinery.
+
+    digits, fashion, target, tiny, text: seconds of training. images: of trainings on digits that are equal in
+    images. words: overrides of every run, and of those of single models.
+    """
+
+    name: str
+    digits: float
+    fashion: float
+    target: float
+    tiny: float
+    text: float
+    images: int
+    gaussians: int
+    samples: int
+    seeds: tuple[int, ...] = (0, 1, 2)
+    models: tuple[str, ...] = ()
+    small: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def chosen(self, models: Sequence[str]) -> list[str]:
+        """Return those of some models that are trained at this size."""
+        return [name for name in models if name in self.models or not self.models]
+
+
+FULL = Size("full", 120, 600, 1800, 60, 600, 60_000, 20_000, 2000)
+TOY = Size(
+    *("toy", 0.5, 0.5, 1, 0.5, 0.5, 256, 256, 64),
+    seeds=(0, 1),
+    models=("ddpm", "gan"),
+    small={"ddpm": ("network.width=8", "network.blocks=1", "sampler.steps=2")},
+)
+
+
+class Place(NamedTuple):
+    """Where things lie: the files of Fashion-MNIST, None where genbench downloads them, and the records."""
+
+    root: Path | None
+    records: Path
+
+
+class Later(NamedTuple):
+    """A measurement of a finished run, which its directory then holds.
+
+    name: of the file or folder in the directory of the run; words: of the command, RUN and OUT in the place
+    of the directory and of the result; seconds: that it takes, roughly.
+    """
+
+    name: str
+    words: Sequence[str]
+    seconds: float = 30.0
+
+
+class Planned(NamedTuple):
+    """A run of the benchmark: the overrides of `python main.py`, and what is measured of it afterwards.
+
+    key: of its part; seconds: that it takes with its evaluation, roughly.
+    """
+
+    key: str
+    words: tuple[str, ...]
+    seconds: float
+    later: tuple[Later, ...] = ()

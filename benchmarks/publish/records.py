@@ -1,0 +1,148 @@
+"""What the pages need of each run, a few kilobytes, kept in the repository: the pages are made of it alone.
+
+`keep` takes it from the directories of runs, `unpack` makes directories of it again, which the reports read.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.commands import ROOT
+from genbench.records.files import atomic_file, read_json, write_json_atomic
+from genbench.records.json_lines import parse_lines
+from genbench.records.metric_name import is_metric
+from genbench.records.recorded_overrides import OVERRIDES, read_overrides
+
+__all__ = ["RECORDS", "keep", "read_records", "record_of", "strip_path", "unpack"]
+
+RECORDS = ROOT / "docs" / "benchmark" / "records"
+POINTS = 40
+"""Events of a log that are kept at most, beside those with scores."""
+OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
+MEASURED = ("halves.json", "sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv")
+"""Files that later measurements leave in the directory of a run."""
+MACHINE = ("runs_dir", "data.root")
+"""Overrides with folders of the machine, which are no part of a record."""
+AXES = ("images_seen", "training_seconds")
+
+
+def keep(part: str, folders: Sequence[Path], records: Path) -> Path | None:
+    """Write the records of some runs of a part, sorted by their names; None, and nothing is written, where no
+    run has ended. Runs that are recorded already and are not among these remain.
+    """
+    found = {name: record for record in read_records(part, records) if (name := record["run"])}
+    found |= {folder.name: record for folder in folders if (record := record_of(folder)) is not None}
+    if not found:
+        return None
+    lines = "".join(f"{json.dumps(found[name], sort_keys=True)}\n" for name in sorted(found))
+    path = path_of(part, records)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(gzip.compress(lines.encode(), mtime=0))
+    for folder in folders:
+        if (strip := folder / "strip.png").is_file():
+            to = strip_path(part, folder.name, records)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(to) as file:
+                file.write(strip.read_bytes())
+    return path
+
+
+def path_of(part: str, records: Path) -> Path:
+    """Return the file with the records of a part: JSON lines, compressed."""
+    return records / f"{part}.jsonl.gz"
+
+
+def strip_path(part: str, run: str, records: Path) -> Path:
+    """Return the picture with a row of samples of a run."""
+    return records / "strips" / f"{part}-{run}.png"
+
+
+def record_of(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a run that is finished, or failed by itself; None of any other."""
+    about = read_json(folder / "run.json") or {}
+    result = read_json(folder / "result.json")
+    is_failed = about.get("status") == "failed" and not about.get("machine_fault")
+    if result is None and not is_failed:
+        return None
+    own = {} if result is None else {"result": {k: x for k, x in result.items() if k != "noise"}}
+    config = about.get("config") if result is None else None
+    words = [word for word in read_overrides(folder) if word.partition("=")[0] not in MACHINE]
+    files = {name: (folder / name).read_text() for name in MEASURED if (folder / name).is_file()}
+    return without_paths(
+        {
+            "run": folder.name,
+            "group": folder.parent.name,
+            "about": {name: about.get(name) for name in OF_RUN} | {"versions": about.get("versions")},
+            "config": config,
+            "overrides": words,
+            "events": list(thinned(folder)),
+            "files": files,
+            **own,
+        }
+    )
+
+
+def without_paths(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without folders of the machine: the root of its data, and that of its runs."""
+    result = record.get("result") or {}
+    for config in (record["config"] or {}, result.get("config") or {}):
+        config.pop("runs_dir", None)
+        if isinstance(config.get("data"), dict) and "root" in config["data"]:
+            config["data"]["root"] = None
+    return record
+
+
+def thinned(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a run's log with a score, and of the others some 40 with a loss, evenly."""
+    path = folder / "metrics.jsonl"
+    events = [*parse_lines(path.read_bytes()).objects.values()] if path.is_file() else []
+    losses = [event for event in events if any(name.endswith("/loss") for name in event)]
+    step = -(-len(losses) // POINTS) or 1
+    shown = {id(event) for event in losses[::step]}
+    for event in events:
+        found = {name: x for name, x in event.items() if is_score(name) or name.endswith("/loss")}
+        if id(event) in shown or any(map(is_score, found)):
+            yield {name: event[name] for name in AXES if name in event} | found
+
+
+def is_score(name: str) -> bool:
+    """Return True for the name of a score in a log: training/fid[..], validation/fid[..]."""
+    head, slash, metric = name.partition("/")
+    return bool(slash) and head in ("training", "validation") and is_metric(metric)
+
+
+def read_records(part: str, records: Path) -> list[dict[str, Any]]:
+    """Return the records of a part, none where nothing was kept."""
+    path = path_of(part, records)
+    if not path.is_file():
+        return []
+    return [*parse_lines(gzip.decompress(path.read_bytes())).objects.values()]
+
+
+def unpack(part: str, records: Path, folder: Path) -> list[Path]:
+    """Write the records of a part as directories of runs below a folder, as reports read them; returns these,
+    none where there are no records.
+    """
+    found = read_records(part, records)
+    return [unpacked(record, folder / record["group"] / record["run"]) for record in found]
+
+
+def unpacked(record: Mapping[str, Any], here: Path) -> Path:
+    """Write one record as the directory of a run."""
+    result = record.get("result")
+    config = record["config"] if result is None else result.get("config")
+    files = {OVERRIDES.as_posix(): yaml.safe_dump(record["overrides"]), **record["files"]}
+    files["metrics.jsonl"] = "".join(f"{json.dumps(event)}\n" for event in record["events"])
+    for name, content in files.items():
+        path = here / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    write_json_atomic(here / "run.json", {**record["about"], "config": config})
+    if result is not None:
+        write_json_atomic(here / "result.json", result)
+    return here

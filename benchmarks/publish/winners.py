@@ -1,0 +1,108 @@
+"""Who leads in one measure, by the report's own statistics, as a sentence and a row that shows it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from genbench.records.metric_kinds import KINDS
+from genbench.records.metric_name import of_ema
+from genbench.report.numbers import p_words, rounded, shared_decimals, uncertainty
+from genbench.report.statistics import Estimate, estimate, leader
+
+__all__ = ["Measure", "Ranking", "model_of", "number", "ranking", "score", "values_of"]
+
+Record = Mapping[str, Any]
+
+
+class Measure(NamedTuple):
+    """A number of a run that answers a need. title: with its unit; better: -1 where lower is better, 1 where
+    higher is; read: a record of a run -> the number, None where it has none.
+    """
+
+    title: str
+    better: int
+    read: Callable[[Record], float | None]
+
+
+class Ranking(NamedTuple):
+    """The models that have a measure, from best to worst, with the sentence on the first of them."""
+
+    names: Sequence[str]
+    texts: Sequence[str]
+    sentence: str
+
+
+def score(kind: str) -> Measure:
+    """Return the measure of a kind of score of EMA weights against the training images."""
+    known = KINDS[kind]
+    return Measure(known.title, known.better, lambda record: number(of_train(record).get(kind)))
+
+
+def of_train(record: Record) -> dict[str, float | None]:
+    """Return a record's scores of EMA weights by their kinds, those against test images left out."""
+    metrics = (record.get("result") or {}).get("metrics", {})
+    return of_ema({name: x for name, x in metrics.items() if ",ref=test" not in name})
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, None for all else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def model_of(record: Record) -> str:
+    """Return the model of a run."""
+    choices = (record.get("result") or {}).get("choices", {})
+    return str(choices.get("model", "?"))
+
+
+def values_of(records: Sequence[Record], measure: Measure) -> dict[str, list[float]]:
+    """Return the numbers of each model, one a run that has the measure; models without any are left out."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        if (value := measure.read(record)) is not None:
+            found.setdefault(model_of(record), []).append(value)
+    return found
+
+
+def ranking(records: Sequence[Record], measure: Measure) -> Ranking | None:
+    """Rank the models of some runs by a measure; None where no run has it."""
+    known = {name: estimate(values) for name, values in values_of(records, measure).items()}
+    names = sorted(known, key=lambda name: -measure.better * known[name].mean)
+    if not names:
+        return None
+    digits = shared_decimals([*known.values()])
+    texts = [text_of(known[name], digits) for name in names]
+    return Ranking(names, texts, sentence(names, [known[name] for name in names], texts, measure))
+
+
+def text_of(x: Estimate, digits: int | None) -> str:
+    """Return a mean with its standard deviation over seeds, or a single number."""
+    places = 3 if digits is None else digits
+    return f"{rounded(x.mean, places)} {uncertainty(x, places)}".strip()
+
+
+def few(single: Sequence[str], total: int) -> str:
+    """Return who has a single seed, with the verb, as the subject of a sentence."""
+    if len(single) == total:
+        return "all models have"
+    more = f" and {len(single) - 2} more" if len(single) > 2 else ""
+    return f"{', '.join(single[:2])}{more} {'has' if len(single) == 1 else 'have'}"
+
+
+def sentence(names: Sequence[str], found: Sequence[Estimate], texts: Sequence[str], measure: Measure) -> str:
+    """Return who has the best number, and how sure its lead is; names and estimates from best to worst."""
+    way = "lowest" if measure.better < 0 else "highest"
+    lead = f"{names[0]} has the {way} {measure.title} ({texts[0]})"
+    if len(names) < 2:
+        return f"{lead}; no other model was measured."
+    rest = f"its lead over {names[1]} ({texts[1]})"
+    if (test := leader(found, measure.better)) is None:
+        single = [name for name, x in zip(names, found, strict=True) if x.std is None]
+        return f"{lead}; {rest} cannot be tested, since {few(single, len(names))} one seed."
+    if test.is_significant:
+        every = "" if len(names) == 2 else " and every other model"
+        return f"{lead}; {rest}{every} is significant ({p_words(test.p_value)}, Welch's test)."
+    sure = "significant" if test.beats_second else "not significant"
+    rival = f", but not that over {names[test.rival]} ({p_words(test.p_value)})" if test.beats_second else ""
+    return f"{lead}; {rest} is {sure} ({p_words(test.p_of_second)}, Welch's test){rival}."

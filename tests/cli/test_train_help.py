@@ -1,0 +1,33 @@
+"""The help page of the command that trains is the same, whether Hydra was imported for it or not."""
+
+import subprocess
+import sys
+
+import pytest
+
+from genbench.cli.train_help import answered
+from tests.conftest import ROOT, Command
+
+
+@pytest.mark.parametrize("words", [["--help"], ["schedule", "-h"], ["seed=3", "schedule=cosine", "--help"]])
+def test_help_is_printed_without_hydra(words: list[str], main: Command) -> None:
+    code = f"import sys; sys.argv = {['main.py', *words]}; exec(open('main.py').read())"
+    watched = f"import atexit, sys; atexit.register(lambda: print('hydra' in sys.modules)); {code}"
+    done = subprocess.run(
+        [sys.executable, "-c", watched], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *page, has_hydra = done.stdout.splitlines()
+    assert has_hydra == "False"
+    assert page == main(*words).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help", "model=gan"], ["--help", "--cfg", "job"], ["--help", "no_such_group"], ["seed=1"], []],
+)
+def test_what_needs_a_composition_or_is_refused_is_left_to_the_whole_command(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not answered(words)
+    assert capsys.readouterr().out == ""

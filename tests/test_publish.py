@@ -1,0 +1,200 @@
+"""The published benchmark at toy size: its plan, its runs, the records kept of them, and its pages."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.publish import execute, measure, pages, runs
+from benchmarks.publish.answers import NEEDS, answers
+from benchmarks.publish.execute import Job, jobs_of, seconds_left
+from benchmarks.publish.pages import Places, between, write_pages
+from benchmarks.publish.plan import PARTS, plan
+from benchmarks.publish.planned import FULL, TOY, Place
+from benchmarks.publish.records import keep, read_records, unpack
+from benchmarks.publish.winners import Measure, ranking
+from genbench.records.files import read_json
+from genbench.report.compare import compare
+from genbench.report.formats.markdown import markdown
+from genbench.report.table import Query
+from tests.conftest import ROOT, Command
+
+KEYS = [part.key for part in PARTS]
+SMALL = replace(TOY, digits=0.2, fashion=0.2, models=("gan",))
+Run = Callable[[Sequence[str]], list[Job]]
+
+
+@pytest.fixture
+def here(main: Command, verb: Command, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Let runs be executed in this process, which has loaded torch; the commands in their order."""
+    called: list[Sequence[str]] = []
+
+    def process(words: Sequence[str], core: int, log: Path) -> int:
+        called.append(words)
+        if words[0] == "main.py":
+            return main(*words[1:]).returncode
+        _, module, *rest = words
+        if module == "genbench":
+            return verb(*rest).returncode
+        measure.main(rest[0], Path(rest[1]), Path(rest[2]))
+        return 0
+
+    monkeypatch.setattr(execute, "process", process)
+    return called
+
+
+def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runs, "target", lambda words, samples, records: 7.0)
+    planned = plan(KEYS, FULL, Place(None, tmp_path))
+    assert {each.key for each in planned} == {*KEYS}
+    assert len({each.words for each in planned}) == len(planned)
+    of_part = {key: [each.words for each in planned if each.key == key] for key in KEYS}
+    for model, seeds in {**dict.fromkeys(runs.TUNED, 3), "vqvae": 1, "tarflow": 1}.items():
+        assert sum(f"model={model}" in words for words in of_part["fashion_mnist"]) == seeds
+    losses = {word for words in of_part["heat_map"] for word in words if word.startswith("loss=")}
+    assert losses == {"loss=l1", "loss=l2", "loss=huber", "loss=hybrid"}
+    assert all("budget.until=7" in words for words in of_part["time_to_target"])
+
+
+def test_runs_are_found_again_by_their_identity_and_executed_once(
+    here: list[Sequence[str]], tmp_path: Path
+) -> None:
+    """The first call ends in the middle; the next does the rest, and measures it; a third does nothing."""
+    planned = plan(["digits_seconds"], SMALL, Place(None, tmp_path))
+    jobs = jobs_of(planned, tmp_path)
+    assert [job.state for job in jobs] == ["missing", "missing"]
+    execute.execute(jobs[:1], tmp_path, 1)
+    assert [job.state for job in jobs] == ["done", "missing"]
+    assert seconds_left(jobs, 2) == jobs[1].planned.seconds / 2
+    (jobs[0].path / "strip.png").unlink()
+    assert jobs[0].state == "unmeasured"
+    assert execute.execute(jobs, tmp_path, 1) == []
+    assert [words[0] for words in here] == ["main.py", "-m", "-m", "main.py"]
+    done = len(here)
+    assert execute.execute(jobs_of(planned, tmp_path), tmp_path, 1) == []
+    assert len(here) == done
+
+    places = Places(tmp_path / "docs", tmp_path / "records", tmp_path / "README.md")
+    check_pages(places, jobs, tmp_path)
+
+
+def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
+    """The records of finished runs give the tables of the runs themselves, and pages of the same bytes."""
+    for key in ("digits_seconds", "fashion_mnist"):
+        assert keep(key, [job.path for job in jobs], places.records) is not None
+    unpacked = [path.name for path in unpack("digits_seconds", places.records, tmp_path / "unpacked")]
+    assert sorted(unpacked) == sorted(job.path.name for job in jobs)
+    tables = [markdown(compare(tmp_path / name, Query())) for name in ("unpacked", "digits_seconds")]
+    assert tables[0] == tables[1].replace("digits_seconds/", "")
+    assert places.readme is not None
+    places.readme.write_text("a\n<!-- benchmark: table -->\nold\n<!-- end -->\nb\n")
+    family = places.docs / "families" / "gan.md"
+    family.parent.mkdir(parents=True)
+    family.write_text("<!-- benchmark: row -->\n<!-- end -->\n")
+    for job in jobs:
+        shutil.rmtree(job.path)
+    write_pages(places, tmp_path / "scratch")
+    texts = {path: path.read_bytes() for path in places.docs.rglob("*") if path.is_file()}
+    write_pages(places, tmp_path / "scratch")
+    assert texts == {path: path.read_bytes() for path in places.docs.rglob("*") if path.is_file()}
+    assert {"index.md", "digits_seconds.md", "digits_seconds-samples.png"} <= {path.name for path in texts}
+    assert "gan has the lowest FID" in (places.docs / "benchmark" / "index.md").read_text()
+    assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
+    assert "| gan" in family.read_text()
+    assert not any(str(tmp_path).encode() in content for content in texts.values())
+
+
+def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) -> None:
+    run = tmp_path / "group" / "gan-digits-seed0-1"
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra" / "overrides.yaml").write_text("- model=gan\n- runs_dir=/home/me\n- data.root=/data\n")
+    config = {"runs_dir": "/home/me", "data": {"root": "/data"}}
+    (run / "run.json").write_text(json.dumps({"status": "failed", "config": config, "seed": 0}))
+    assert keep("stability", [run], tmp_path / "records") is not None
+    (record,) = read_records("stability", tmp_path / "records")
+    assert record["overrides"] == ["model=gan"]
+    assert "/" not in json.dumps(record["config"])
+    content = (tmp_path / "records" / "stability.jsonl.gz").read_bytes()
+    assert keep("stability", [], tmp_path / "records") is not None  # what was kept stays, byte for byte
+    assert (tmp_path / "records" / "stability.jsonl.gz").read_bytes() == content
+    assert gzip.decompress(content).count(b"\n") == 1
+    (unpacked,) = unpack("stability", tmp_path / "records", tmp_path / "out")
+    found = read_json(unpacked / "run.json")
+    assert found is not None
+    assert found["status"] == "failed"
+
+
+def records(**values: Sequence[float]) -> list[dict[str, Any]]:
+    """Records of models with one number each, of several seeds."""
+    return [{"result": {"choices": {"model": name}, "x": x}} for name, found in values.items() for x in found]
+
+
+LOWEST = Measure("error", -1, lambda record: record["result"]["x"])
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            {"a": [1, 1.1, 0.9], "b": [5, 5.1, 4.9]},
+            "its lead over b (5.000 ± 0.100) is significant (p < 0.001",
+        ),
+        ({"a": [1, 2, 3], "b": [2, 3, 4]}, "its lead over b (3.0 ± 1.0) is not significant (p = "),
+        ({"a": [1], "b": [5]}, "its lead over b (5.000) cannot be tested, since all models have one seed."),
+        ({"a": [1, 1.1], "b": [5]}, "its lead over b (5.000) cannot be tested, since b has one seed."),
+        ({"a": [1]}, "a has the lowest error (1.000); no other model was measured."),
+    ],
+)
+def test_a_lead_is_called_significant_by_the_reports_own_test_alone(
+    found: dict[str, list[float]], sentence: str
+) -> None:
+    named = ranking(records(**found), LOWEST)
+    assert named is not None
+    assert named.sentence.startswith("a has the lowest error (")
+    assert sentence in named.sentence
+
+
+def test_what_was_not_measured_is_said_and_nobody_wins_it() -> None:
+    text = answers(lambda key: [])
+    assert all(need.need in text for need in NEEDS)
+    assert "has the" not in text
+
+
+def test_only_the_blocks_of_a_page_are_replaced() -> None:
+    page = "a\n<!-- benchmark: x -->\nold\n<!-- end -->\n<!-- generated: x -->\nkept\n<!-- end -->\n"
+    assert between(page, {"x": "new"}) == page.replace("old", "new")
+    assert between(page, {}) == page
+
+
+def test_the_pages_that_are_made_anew_have_their_blocks() -> None:
+    for name in ("table", "picture"):
+        assert f"<!-- benchmark: {name} -->" in (ROOT / "README.md").read_text()
+    for path in (ROOT / "docs" / "families").glob("*.md"):
+        if path.stem not in ("index", *runs.EXCLUDED):
+            assert "<!-- benchmark: row -->" in path.read_text(), path
+
+
+@pytest.mark.slow
+def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tmp_path: Path) -> None:
+    """Runs of half a second of a DDPM and a GAN: guidance and steps are swept, halves are completed."""
+    places = Places(tmp_path / "docs", tmp_path / "docs" / "benchmark" / "records", None)
+    size = replace(TOY, seeds=(0,))
+    jobs = jobs_of(plan(KEYS, size, Place(None, places.records)), tmp_path)
+    assert execute.execute(jobs, tmp_path, 1) == []
+    for key in KEYS:
+        keep(key, [job.path for job in jobs if job.planned.key == key], places.records)
+    write_pages(places, tmp_path)
+    made = {path.name for path in (places.docs / "benchmark").iterdir()}
+    assert {f"{key}.md" for key in KEYS if key != "claims"} <= made
+    figures = {"heat_map-map.svg", "guidance-scales.svg", "few_steps-steps.svg", "fashion_mnist-curves.svg"}
+    assert figures <= made
+    index = (places.docs / "benchmark" / "index.md").read_text()
+    assert "mean squared error of completed halves" in index
+    assert pages.FIRST in index

@@ -1,0 +1,254 @@
+"""Training steps as CUDA graphs, as far as a CPU shows: recorded work is done again in place of a launch."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from genbench.contract.fake_cuda import CUDA, images, moved, reading
+from genbench.data import Split
+from genbench.generator import Generator
+from genbench.nn.fast import conv_of_doubled
+from genbench.runtime.precision import Float16, Float32
+from genbench.training import cuda_graphs
+from genbench.training.cuda_graphs import WARM_UP
+from genbench.training.loop import Trainer
+from genbench.training.lr_schedule import Cosine
+from genbench.training.recipe_checks import check_cuda_graphs
+from genbench.training.step import update
+from tests.test_contract import build
+from tests.toys import toy_model
+from tests.training.test_loop import run, same
+
+GAN = ("model=gan", "penalty=r1", "penalty.every=4")
+SMALL = ("network.blocks=1", "network.multipliers=[1]", "network.width=8")
+REPLAYABLE = [
+    ("model=ddpm", *SMALL),
+    ("model=ddpm", "times=importance", "loss=vlb", *SMALL),
+    ("model=ddpm", "conditional=true", "guidance=classifier_free", "loss=hybrid", *SMALL),
+    (
+        "model=ddpm",
+        "network=ddpm_pp",
+        "network.width=8",
+        "augmentation=edm",
+        "schedule=edm",
+        "times=lognormal",
+    ),
+    ("model=ddpm", "network=dit", "network.blocks=1", "text=small", "guidance=classifier_free"),
+    ("model=flow_matching", "conditional=true", "guidance=classifier_free", *SMALL),
+    ("model=vae",),
+    (*GAN, "augmentation=diffaugment"),
+    ("model=gan", "network=r3gan", "conditional=true"),
+    ("model=flow", "flow.steps=1", "model.check_every=0"),
+    ("model=autoregressive", "network=pixelcnn"),
+    ("model=masked_diffusion", "network=masked_transformer"),
+]
+"""Models whose steps may be recorded, with the options that change what a step computes."""
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Recordings so far; each is done again where a graph would be launched."""
+    found: list[str] = []
+
+    def again(device: torch.device, work: Callable[[], Any]) -> Callable[[], Any]:
+        found.append(work.__name__)
+        return work
+
+    monkeypatch.setattr(cuda_graphs, "record_graph", again)
+    return found
+
+
+@pytest.fixture
+def exact_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning rates that float32 holds, in which graphs read them."""
+    monkeypatch.setattr(Cosine, "factor", lambda schedule, images_seen, spent: 0.5 + (images_seen > 100) / 4)
+
+
+def images_of(side: int) -> Split:
+    stream = torch.Generator().manual_seed(0)
+    return Split(torch.randint(0, 256, (40, 1, side, side), generator=stream, dtype=torch.uint8), None)
+
+
+ADAM = partial(torch.optim.Adam, lr=2**-7, fused=True)
+
+
+@pytest.mark.parametrize(("make", "side"), [(toy_model, 4), (partial(build, *GAN), 8)], ids=["ddpm", "gan"])
+def test_recorded_steps_give_the_same_numbers_bit_for_bit(
+    make: Callable[[], Generator], side: int, tmp_path: Path, recorded: list[str], exact_rates: None
+) -> None:
+    plain, graphed = (
+        run(
+            tmp_path / str(graphs),
+            model=make(),
+            split=images_of(side),
+            optim=ADAM,
+            budget=32 * 15,
+            cuda_graphs=graphs,
+            clip_norm=0.1,
+        )
+        for graphs in (False, True)
+    )
+    assert same(plain, graphed)
+    kinds = len(graphed.model.phases) * (2 if graphed.model.period > 1 else 1)
+    assert sorted(recorded) == sorted(["work", "capturable_work"] * kinds)
+
+
+def test_a_resumed_training_with_graphs_equals_a_straight_one_bit_for_bit(
+    tmp_path: Path, recorded: list[str]
+) -> None:
+    straight = run(tmp_path / "straight", cuda_graphs=True)
+    run(tmp_path / "parts", stop_at=208, cuda_graphs=True)
+    assert same(straight, run(tmp_path / "parts", model=toy_model(seed=1), cuda_graphs=True))
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_checkpoint_with_graphs_resumes_without_and_the_other_way_round(
+    first: bool, tmp_path: Path, recorded: list[str], exact_rates: None
+) -> None:
+    straight = run(tmp_path / "straight", optim=ADAM)
+    run(tmp_path / "parts", stop_at=208, optim=ADAM, cuda_graphs=first)
+    assert same(straight, run(tmp_path / "parts", optim=ADAM, cuda_graphs=not first))
+
+
+def test_the_first_steps_and_updates_without_fused_kernels_are_not_recorded(
+    tmp_path: Path, recorded: list[str]
+) -> None:
+    run(tmp_path / "short", cuda_graphs=True, budget=16 * WARM_UP)
+    assert recorded == []
+    run(tmp_path / "plain", cuda_graphs=True, optim=partial(torch.optim.Adam, lr=1e-3))
+    assert recorded == ["work"]
+
+
+def test_the_log_and_checkpoints_have_learning_rates_as_numbers(tmp_path: Path, recorded: list[str]) -> None:
+    trained = run(tmp_path, cuda_graphs=True)
+    assert recorded
+    for optimizer in trained.optimizers.values():
+        assert [type(group["lr"]) for group in optimizer.param_groups] == [float]
+        assert not any(group["capturable"] for group in optimizer.param_groups)
+
+
+class Trace(TorchDispatchMode):
+    """The operations of a step with their numbers, and those that copy from the host, as no graph can."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's has no annotations
+        self.steps: list[str] = []
+        self.from_host: list[str] = []
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        if "prim.device" not in str(func):
+            shown = torch.utils._pytree.tree_map(self.shown, (args, kwargs))
+            self.steps.append(f"{func} {shown}")
+            inputs = [
+                each for each in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(each, Tensor)
+            ]
+            if on_gpu(out) and any(not on_gpu(each) for each in inputs):
+                self.from_host.append(self.steps[-1])
+        return out
+
+    def shown(self, value: object) -> object:
+        """A tensor by its shape and kind, and everything else as it is."""
+        if isinstance(value, Tensor):
+            return tuple(value.shape), str(value.dtype), str(value.device)
+        return value
+
+
+def on_gpu(value: object) -> bool:
+    return any(
+        isinstance(each, Tensor) and each.device == CUDA for each in torch.utils._pytree.tree_leaves(value)
+    )
+
+
+@pytest.mark.parametrize("overrides", REPLAYABLE, ids=lambda case: "-".join(case))
+def test_steps_of_a_replayable_model_are_alike_on_the_device_and_in_place(overrides: tuple[str, ...]) -> None:
+    model = build(*overrides)
+    model.check_replayable()
+    with reading() as reads:
+        x, y = images(moved(model).train())
+        for phase in dict.fromkeys(model.phases):  # the first step may do more, such as ActNorm
+            model.loss(x, y, phase=phase, step=0)
+        reads.found.clear()
+        buffers = dict(model.named_buffers())
+        for phase in dict.fromkeys(model.phases):
+            for rare in {False, model.period > 1}:
+                traces = [
+                    traced(model, x, y, phase, step=model.period * k + (not rare), spent=k / 1000)
+                    for k in (WARM_UP, 17, 999)
+                ]
+                assert traces[0].from_host == []
+                assert traces[0].steps == traces[1].steps == traces[2].steps
+        assert reads.found == {}
+        assert all(buffer is buffers[name] for name, buffer in model.named_buffers())
+
+
+def traced(model: Generator, x: Tensor, y: Any, phase: str, *, step: int, spent: float) -> Trace:
+    model.begin_step(spent)
+    with Trace() as trace:
+        model.loss(x, y, phase=phase, step=step)
+    return trace
+
+
+def test_an_update_reads_nothing_back_and_copies_nothing_from_the_host() -> None:
+    weights = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2, 2))]
+    with reading() as reads:
+        fakes = [nn.Parameter(torch.empty_like(weight, device=CUDA)) for weight in weights]
+        optimizer = torch.optim.Adam(fakes, lr=0.1, fused=True)
+        optimizer.param_groups[0]["initial_lr"] = 0.1
+        for weight in fakes:
+            weight.grad = torch.empty_like(weight)
+        with Trace() as trace, patch.object(optimizer, "step"):  # its kernel has no fake form
+            update(optimizer, torch.ones((), device=CUDA), 1.0, torch.ones((), device=CUDA), None, 400.0)
+        assert (reads.found, trace.from_host) == ({}, [])
+
+
+def test_a_convolution_of_doubled_maps_copies_nothing_from_the_host() -> None:
+    conv = nn.Conv2d(2, 2, 3, padding=1)
+    with reading():
+        conv.weight, conv.bias = (nn.Parameter(torch.empty_like(p, device=CUDA)) for p in conv.parameters())
+        with Trace() as trace:
+            conv_of_doubled(torch.empty(1, 2, 8, 8, device=CUDA), conv)
+    assert trace.steps
+    assert trace.from_host == []
+
+
+REFUSED = [
+    (("model=ddpm", *SMALL), {"device": "cpu"}, "cpu is no GPU"),
+    (("model=ddpm", *SMALL), {"accumulate": 2}, "trainer.accumulate=2"),
+    (("model=ddpm", *SMALL), {"devices": 2}, "trainer.devices=2"),
+    (("model=ddpm", *SMALL), {"precision": "fp16"}, "precision=fp16"),
+    (("model=consistency", *SMALL), {}, "steps of Consistency"),
+    (("model=flow_matching", "pairing=optimal_transport", *SMALL), {}, "pairing=independent"),
+    (("model=vae", "model.warmup_steps=100"), {}, "model.warmup_steps=100"),
+    (("model=flow",), {}, "model.check_every=0"),
+    (("model=vqvae",), {}, "not known to be alike"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "settings", "why"), REFUSED, ids=lambda case: str(case)[:40])
+def test_what_cannot_be_recorded_is_refused_before_any_work(
+    overrides: tuple[str, ...], settings: dict[str, Any], why: str
+) -> None:
+    device, lowered = settings.get("device", "cuda"), "precision" in settings
+    counts = {name: value for name, value in settings.items() if name in ("accumulate", "devices")}
+    precision = Float16() if lowered else Float32()
+    with pytest.raises(ValueError, match=why) as error:
+        check_cuda_graphs(
+            build(*overrides), Trainer(cuda_graphs=True, **counts), precision, torch.device(device)
+        )
+    assert "trainer.cuda_graphs" in str(error.value)
+    check_cuda_graphs(build(*overrides), Trainer(**counts), precision, torch.device(device))
