@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from genbench.data import ImageSource
 from genbench.data.source import digest
 
-__all__ = ["RandomImages", "temporary_cache"]
+__all__ = ["RandomImages", "RandomTexts", "temporary_cache"]
 
 TESTED = 16
 CHUNK = 1000
@@ -41,6 +41,21 @@ class RandomImages(ImageSource):
             for image in rng.integers(0, 256, (min(CHUNK, left), h, w, c), dtype=np.uint8):
                 yield image, -1
             left -= CHUNK
+
+
+class RandomTexts(RandomImages):
+    """n training images, each with a caption of so many words, of 100 different ones."""
+
+    captioned = True
+
+    def __init__(self, n: int, words: int) -> None:
+        super().__init__(n)
+        self.words = words
+        self.name += f"_{words}_words"
+
+    def captions(self, split: str) -> Sequence[str]:
+        drawn = np.random.default_rng(0).integers(0, 100, (self.counts()[split], self.words))
+        return [" ".join(f"w{number}" for number in row) for row in drawn]
 
 
 @contextmanager

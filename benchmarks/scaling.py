@@ -1,4 +1,4 @@
-"""Growth of the cost with the size of the images, with the size of the data set, and with processes.
+"""Growth of the cost with the size of images, batches, data sets, texts and sequences, and with processes.
 
 `python -m benchmarks.scaling`
 """
@@ -16,18 +16,25 @@ from benchmarks.commands import run_to_end
 from benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
 from benchmarks.contenders import Ours
 from benchmarks.fair_timing import medians, seconds
-from benchmarks.images import RandomImages, temporary_cache
+from benchmarks.images import RandomImages, RandomTexts, temporary_cache
 from benchmarks.matched_networks import NOISE
 from genbench.cli.sample import listed
 from genbench.data import prepare
 from genbench.runtime.progress import Progress
 from genbench.training.loop import Trainer
 
-__all__ = ["data_sets", "main", "processes", "resolutions"]
+__all__ = ["batch_sizes", "data_sets", "main", "processes", "resolutions", "texts", "tokens"]
 
 NETWORK = ["model=ddpm", "network=unet", "network.multipliers=[1,2,2]", "network.attention_side=0"]
 CHEAP = ["model=gan", "network.generator.width=8", "network.discriminator.width=8", *NOISE]
-BATCH = 16  # of all resolutions
+BATCH = 16  # of all resolutions, and of transformers
+FOLDED = ["model=ddpm", "network=unet_folded"]  # the preset's network for 28x28
+CAPTIONED = 512  # images with texts
+TRANSFORMERS = {
+    "dit": ["model=ddpm", "network=dit", "network.patch=1"],
+    "image_gpt": ["model=autoregressive", "network=image_gpt"],
+}
+"""Models by name whose sequence has a token for each pixel."""
 
 
 def main(
@@ -35,6 +42,11 @@ def main(
     images: Annotated[
         str, typer.Option(help="Comma-separated sizes of data sets.")
     ] = "1000,10000,100000,1000000",
+    batches: Annotated[str, typer.Option(help="Comma-separated batch sizes.")] = "16,32,64,128,256,512",
+    words: Annotated[str, typer.Option(help="Comma-separated lengths of captions in words.")] = "4,16,64,128",
+    squares: Annotated[
+        str, typer.Option(help="Comma-separated sides of images whose pixels are tokens.")
+    ] = "8,16,24,32",
     spent: Annotated[float, typer.Option("--seconds", min=0.01, help="Seconds of a turn.")] = 3.0,
     rounds: Rounds = 3,
     threads: Threads = 1,
@@ -44,7 +56,10 @@ def main(
     torch.set_num_threads(threads)
     tables = [
         resolutions(listed(sides, int), spent=spent, rounds=rounds),
+        batch_sizes(listed(batches, int), spent=spent, rounds=rounds),
         data_sets(listed(images, int), spent=spent, rounds=rounds),
+        texts(listed(words, int), spent=spent, rounds=rounds),
+        tokens(listed(squares, int), spent=spent, rounds=rounds),
         processes(threads=threads),
     ]
     show(tables, out)
@@ -66,6 +81,59 @@ def resolutions(sides: Sequence[int], *, spent: float, rounds: int) -> Table:
     ]
     notes = (f"The same U-Net (width 16, three levels, no attention), batches of {BATCH}.",)
     return Table("Growth with resolution", rows, notes)
+
+
+def batch_sizes(sizes: Sequence[int], *, spent: float, rounds: int) -> Table:
+    """Training speed of one network at some batch sizes; it should rise, or stay."""
+    trained = [Ours(f"batch {n}", [*FOLDED, *NOISE, f"trainer.batch_size={n}"]) for n in sizes]
+    rates = medians([partial(rate, ours, spent) for ours in trained], rounds)
+    rows = [
+        {"batch": n, "images/s": images, "of the first": images / rates[0]}
+        for n, images in zip(sizes, rates, strict=True)
+    ]
+    return Table("Growth with the batch", rows, ("The preset's DDPM for 28x28; a turn ends with a step.",))
+
+
+def texts(lengths: Sequence[int], *, spent: float, rounds: int) -> Table:
+    """Training speed of a text-conditional model on captions of some lengths."""
+    trained = []
+    with temporary_cache():
+        for n in lengths:
+            sizes = ["text=small", f"text.length={n + 1}", f"trainer.batch_size={BATCH}"]
+            source = RandomTexts(CAPTIONED, n)
+            trained.append(
+                Ours(f"{n} words", [*FOLDED, "data=captioned", "metrics=none", *sizes], source=source)
+            )
+        rates = medians([partial(rate, ours, spent) for ours in trained], rounds)
+    rows = [
+        {"words": n, "images/s": images, "of the first": images / rates[0]}
+        for n, images in zip(lengths, rates, strict=True)
+    ]
+    notes = (f"The preset's DDPM for 28x28 with text=small, trained along; batches of {BATCH}.",)
+    return Table("Growth with the texts", rows, notes)
+
+
+def tokens(sides: Sequence[int], *, spent: float, rounds: int) -> Table:
+    """Training speed of the transformers at some lengths of their sequences: a token for each pixel."""
+    small = [*NOISE, f"trainer.batch_size={BATCH}"]
+    trained = {
+        (name, side): Ours(f"{name} {side}x{side}", [*words, *small, f"data.size={side}"])
+        for name, words in TRANSFORMERS.items()
+        for side in sides
+    }
+    rates = medians([partial(rate, ours, spent) for ours in trained.values()], rounds)
+    rows = [
+        {
+            "network": name,
+            "tokens": side**2,
+            "images/s": images,
+            "microseconds a token": 1e6 / (images * side**2),
+            "GFLOP/s": ours.training_work() * images / 1e9,
+        }
+        for ((name, side), ours), images in zip(trained.items(), rates, strict=True)
+    ]
+    notes = (f"Batches of {BATCH}; beyond some hundred tokens attention grows as their square.",)
+    return Table("Growth with the tokens", rows, notes)
 
 
 def data_sets(sizes: Sequence[int], *, spent: float, rounds: int) -> Table:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
-from benchmarks.console import Table, show
+from benchmarks import evaluation, fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
+from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU, Ours
 from benchmarks.images import RandomImages
 from benchmarks.matched_networks import GROUPS
@@ -59,8 +59,19 @@ def test_memory() -> None:
 
 def test_scaling() -> None:
     check(scaling.resolutions([8, 16], spent=SHORT, rounds=1), 2)
+    check(scaling.batch_sizes([2, 4], spent=SHORT, rounds=1), 2)
     check(scaling.data_sets([100, 1000], spent=SHORT, rounds=1), 2)
+    check(scaling.texts([2, 4], spent=SHORT, rounds=1), 2)
+    check(scaling.tokens([4, 8], spent=SHORT, rounds=1), 4)
     show([scaling.processes(threads=1)])
+
+
+def test_evaluation(tmp_path: Path) -> None:
+    weights = evaluation.Weights(tmp_path)
+    check(evaluation.features(weights, peak=1e11, rounds=1, batch=1), 3)
+    check(evaluation.libraries(weights, 20, 20, rounds=1), 3)
+    check(evaluation.scores(20, 16), 5)
+    check(evaluation.alone(16, rounds=1), 1)
 
 
 def test_fast() -> None:

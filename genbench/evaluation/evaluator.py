@@ -130,10 +130,14 @@ class Evaluator:
         if split not in self.references:  # a sweep of samplers needs the training images alone
             extractor, context = self.extractor, self.context
             _ = self.networks  # a weak network warns before the work on its features
-            with context.processes.first_ahead():
-                self.references[split] = reference(
-                    extractor, self.data, split=split, device=context.device, progress=context.progress
-                )
+            self.references[split] = reference(
+                extractor,
+                self.data,
+                split=split,
+                device=context.device,
+                progress=context.progress,
+                processes=context.processes,
+            )
         return self.references[split]
 
     def score_model(self, model: Generator, of: str, splits: Sequence[str] = SPLITS) -> Evaluation:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from genbench.records.files import atomic_file, checksum, clear, remove_leftovers, state_of
 from genbench.runtime.disk import locked, optional
+from genbench.runtime.processes import Processes
 
-__all__ = ["Stored", "cached", "key", "load", "save"]
+__all__ = ["Stored", "cached", "cached_together", "key", "load", "save"]
 
 
 class Stored(NamedTuple):
@@ -43,6 +44,34 @@ def cached(path: Path, make: Callable[[], Stored]) -> Stored:
             clear(path)
             save(path, stored)
         return stored
+
+
+def cached_together(path: Path, make: Callable[[], Stored], processes: Processes) -> Stored:
+    """Read or make the content of a cache file as `cached` does, where all processes of a run make it
+    together: each of them calls `make`, which may use their collective methods, and the first one's is what
+    all of them return. The first process alone reads and writes the file. What one raises, all raise.
+    """
+    if processes.count == 1:
+        return cached(path, make)
+    begun: list[bool] = []
+
+    def begin() -> Stored:
+        begun.append(processes.broadcast(True))  # the others wait to hear whether they are needed
+        return make()
+
+    stored, failure = Stored({}, {}), None
+    try:
+        if processes.first:
+            stored = cached(path, begin)
+        elif processes.broadcast(False):
+            make()
+    except Exception as error:
+        failure = error
+    if processes.first and not begun:
+        processes.broadcast(False)
+    processes.raise_together(failure)
+    tensors, facts = processes.broadcast((stored.tensors, stored.facts))
+    return Stored(tensors, facts)
 
 
 def sound(path: Path, *, warn: bool = False) -> Stored | None:

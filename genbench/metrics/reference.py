@@ -11,13 +11,15 @@ from genbench.data import ImageData, KnownDistribution, Split, cache_dir
 from genbench.metrics import cache
 from genbench.metrics.features.extractor import FeatureExtractor
 from genbench.metrics.scores.frechet import Moments
+from genbench.runtime.processes import ALONE, Processes
 from genbench.runtime.progress import Progress
 
 __all__ = ["RETAINED", "Reference", "reference", "reference_path", "retained", "subset"]
 
 BATCH = 256  # images at a time through the feature network
+ROUND = 64  # batches whose features the first process gathers at once, which bounds its memory
 RETAINED = 10_000  # images of a set whose features are held in memory
-LAYOUT = 1  # raise it when the content of the cache file, or the way from images to features, changes
+LAYOUT = 2  # raise it when the content of the cache file, or the way from images to features, changes
 
 
 class Reference(NamedTuple):
@@ -54,8 +56,12 @@ def reference(
     split: str = "train",
     device: torch.device,
     progress: Progress,
+    processes: Processes = ALONE,
 ) -> Reference:
     """Compute statistics of a split's images, without augmentation, or read them from the cache.
+
+    processes: those of a run, which all call this at the same point; they share the images, and have the
+    numbers that one would have, bit for bit.
 
     split: "train", the whole training split, whether a part of it is set aside or not; "test"; "validation",
     that part.
@@ -68,12 +74,15 @@ def reference(
     if split not in splits:
         raise ValueError(f"split is {split!r}; choose from {', '.join(splits)}")
     path = reference_path(extractor, data, split)
-    stored = cache.cached(path, lambda: measure(extractor, splits[split], device, progress))
+    stored = cache.cached_together(
+        path, lambda: measure(extractor, splits[split], device, progress, processes), processes
+    )
     mean, scatter, features = (stored.tensors[name] for name in ("mean", "scatter", "features"))
     # Facts are any JSON value to the type checker, hence the way over a string.
     moments = Moments.given(int(str(stored.facts["n"])), mean, scatter)
     others = tuple(
-        reference(other, data, split=split, device=device, progress=progress) for other in extractor.others
+        reference(other, data, split=split, device=device, progress=progress, processes=processes)
+        for other in extractor.others
     )
     return Reference(split, extractor.protocol, moments, features, splits[split], data.distribution, others)
 
@@ -114,19 +123,30 @@ def subset(x: Tensor, n: int) -> Tensor:
 
 
 def measure(
-    extractor: FeatureExtractor, images: Split, device: torch.device, progress: Progress
+    extractor: FeatureExtractor, images: Split, device: torch.device, progress: Progress, processes: Processes
 ) -> cache.Stored:
-    """Send every image of a split through the feature network once, in batches: the tensors and facts of the
-    cache file, from which `reference` makes a Reference.
+    """Send every image of a split through the feature network once, in batches that the processes share: the
+    tensors and facts of the cache file, from which `reference` makes a Reference; nothing but in the first
+    process.
     """
     n = len(images)
     chosen = retained(n, RETAINED)
     moments, parts = Moments(extractor.num_features), []
     with progress.bar("features of real images", n) as bar:
-        for index in torch.arange(n).split(BATCH):
+
+        def features_of(index: Tensor) -> Tensor:
             features = extractor(images.gather(index, device)[0]).features.cpu()
-            moments.update(features)
-            parts.append(features[chosen[index]])
-            bar.advance(moments.n)
+            bar.advance(int(index[-1]) + 1)
+            return features
+
+        indices = torch.arange(n).split(BATCH)
+        for start in range(0, len(indices), ROUND):
+            some = indices[start : start + ROUND]
+            # In the order of the images, whoever computed them, as sums round in their order.
+            for index, features in zip(some, processes.map(features_of, some), strict=processes.first):
+                moments.update(features)
+                parts.append(features[chosen[index]])
+    if not processes.first:
+        return cache.Stored({}, {})
     tensors = {"mean": moments.mean, "scatter": moments.scatter, "features": torch.cat(parts)}
     return cache.Stored(tensors, {"n": n})

@@ -182,8 +182,7 @@ def train(
         if context.first:
             checkpoints.save(run.state(tracker, {}, data.training_key))
         return run
-    # Listed once: to walk through the modules takes as long as a small step.
-    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}
+    learned = {phase: list(model.phase_parameters(phase)) for phase in model.phases}  # once: it takes long
     elsewhere = {phase: others(learned, phase) for phase in learned}
     parts = processes.parts(trainer.accumulate)
     buffers = saved_buffers(model)
@@ -262,9 +261,8 @@ def train(
             (share, phases), begun = model.stage(spent)
             model.begin_step(spent)
             of_stage = spent - begun  # the learning rate begins anew with each stage
-            factor = recipe.lr_schedule.factor(
-                round(before * (of_stage / spent)) if spent else 0, of_stage / share
-            )
+            images_of_stage = round(before * (of_stage / spent)) if spent else 0
+            factor = recipe.lr_schedule.factor(images_of_stage, of_stage / share)
             index = order.take(before, trainer.batch_size * len(phases))
             own = [processes.rows(batch) for batch in index.chunk(len(phases))]
             batches = step_batches(model, train_set, own, device, flip=data.flip)
@@ -286,8 +284,8 @@ def train(
                 )
                 values = values_of(losses, loss, norm) | ({} if scaler is None else scaler.values())
                 run.images_seen += trainer.batch_size
-                batches_seen = run.images_seen // trainer.batch_size
-                if guard.admits(values, phase=phase, step=run.step, batches=batches_seen):
+                count = run.images_seen // trainer.batch_size
+                if guard.admits(values, phase=phase, step=run.step, batches=count):
                     window.add(phase, run.step, values)
                     moved = True
             seen = run.images_seen - before

@@ -14,6 +14,7 @@ from genbench.metrics.features.extractor import (
     FeatureSource,
     without_weights,
 )
+from genbench.metrics.features.folded_inception import FoldedInception
 from genbench.metrics.features.weights import (
     Published,
     check_channels,
@@ -88,6 +89,7 @@ class InceptionExtractor(FeatureExtractor):
     """(B, C, H, W) -> 2048 pooled features and 1008 logits without bias.
 
     The protocol says "inception" of the published weights alone; others carry 8 digits of their sha256.
+    network: torch-fidelity's, whose numbers `FoldedInception` gives to 1e-5 in less time.
     Source: Heusel et al. 2017; the network and the resize are torch-fidelity's (Obukhov et al. 2020).
     """
 
@@ -95,17 +97,19 @@ class InceptionExtractor(FeatureExtractor):
         name = "inception" if weights_sha256 == SHA256 else f"inception-{weights_sha256[:8]}"
         protocol = f"{name},res=tf1{',grey' if channels == 1 else ''}"
         super().__init__(protocol, weights_sha256, 2048, FeatureNetwork("published network"))
-        self.network = network.float().requires_grad_(False)
+        self.network = FoldedInception(network)
         self.channels = channels
 
-    def extract(self, images: Tensor) -> Features:
+    def check_images(self, images: Tensor) -> None:
+        """Raise ValueError on images (B, C, H, W) of other channels than this network was built for."""
         if images.shape[1] != self.channels:
             raise ValueError(
                 f"images have {images.shape[1]} channels; this extractor was built for {self.channels}"
             )
-        # Grey is repeated to three channels, as the network takes colour alone.
-        features, logits = self.network(images.expand(-1, 3, -1, -1))
-        return Features(features, logits)
+
+    def extract(self, images: Tensor) -> Features:
+        self.check_images(images)
+        return Features(*self.network(images))
 
 
 class SpatialExtractor(FeatureExtractor):
@@ -121,18 +125,11 @@ class SpatialExtractor(FeatureExtractor):
         protocol = f"{name.replace('inception', 'inception-spatial', 1)},{settings}"
         super().__init__(protocol, whole.weights_sha256, 2023, whole.origin)
         self.whole = whole
-        self.found: Tensor | None = None
-        whole.network.Mixed_6d.branch1x1.register_forward_hook(self.hold)
         self.eval()
 
-    def hold(self, module: nn.Module, inputs: tuple[Tensor, ...], maps: Tensor) -> None:
-        """Hold the maps (B, 192, 17, 17) behind the convolution and its ReLU, as a hook of that block."""
-        self.found = maps[:, :7]
-
     def extract(self, images: Tensor) -> Features:
-        self.whole.extract(images)
-        assert self.found is not None
-        features, self.found = self.found.flatten(1), None
+        self.whole.check_images(images)
+        features = self.whole.network.spatial(images)[:, :7].flatten(1)
         return Features(features, features.new_zeros(len(features), 0))
 
 
@@ -140,7 +137,7 @@ def empty_network() -> "FeatureExtractorInceptionV3":
     """torch-fidelity's network without storage.
 
     Its own constructor unpickles the weights file unsafely. So the layers are laid out here, under its names;
-    the blocks and the forward pass stay torch-fidelity's. A test holds the two equal bit for bit.
+    the blocks stay torch-fidelity's, and `FoldedInception` has the forward pass.
     """
     from torch_fidelity import feature_extractor_inceptionv3 as tf
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase

@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.data import Digits, ImageData
 from genbench.data.source import file_digest
 from genbench.metrics import InceptionFeatures, InceptionSpatialFeatures, MissingWeights
-from genbench.metrics.features.inception import SHA256, InceptionExtractor, SpatialExtractor, empty_network
+from genbench.metrics.features.folded_inception import resized
+from genbench.metrics.features.inception import (
+    SHA256,
+    InceptionExtractor,
+    SpatialExtractor,
+    empty_network,
+    read_state,
+)
 from genbench.runtime.progress import Progress
 
 CPU = torch.device("cpu")
@@ -21,24 +28,45 @@ def bytes_of(shape: tuple[int, ...]) -> Tensor:
     return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
-def test_features_equal_torch_fidelitys_bit_for_bit(digits: ImageData, inception_weights: Path) -> None:
+def extractor(weights: Path, channels: int) -> InceptionExtractor:
+    network = empty_network()
+    network.load_state_dict(read_state(weights), assign=True)
+    return InceptionExtractor(network, "0" * 64, channels).eval()
+
+
+def theirs(weights: Path) -> nn.Module:
+    """torch-fidelity's own network."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    theirs = FeatureExtractorInceptionV3(
-        "inception-v3-compat", ["2048", "logits_unbiased"], str(inception_weights)
-    )
-    assert sum(p.numel() for p in theirs.parameters()) == pytest.approx(23.85e6, rel=1e-3)
-    grey = bytes_of((2, 1, 8, 8))
+    return FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], str(weights))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_equal_torch_fidelitys(channels: int, inception_weights: Path) -> None:
+    """To 1e-5 of the largest: folded batch norms and joint convolutions round elsewhere (2e-7 and 1e-6 were
+    seen), while a wrong branch is off by the size of the features.
+    """
+    network = theirs(inception_weights)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(23.85e6, rel=1e-3)
     before = torch.get_rng_state()
-    ours = InceptionFeatures(str(inception_weights)).build(digits, device=CPU, progress=QUIET)
+    ours = extractor(inception_weights, channels)
     assert torch.equal(torch.get_rng_state(), before)
+    images = bytes_of((2, channels, 8, 9))
     with torch.autocast("cpu", torch.bfloat16):  # which must not reach the features
-        features, logits = ours(grey)
-    expected = theirs(grey.repeat(1, 3, 1, 1))
-    assert features.dtype == logits.dtype == torch.float32
-    assert features.std() > 0
-    assert torch.equal(features, expected[0])
-    assert torch.equal(logits, expected[1])
+        found = ours(images)
+    for mine, expected in zip(found, network(images.expand(-1, 3, -1, -1)), strict=True):
+        assert mine.dtype == torch.float32
+        assert mine.std() > 0
+        torch.testing.assert_close(mine, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8), (1, 3, 32, 20), (1, 3, 299, 299), (1, 1, 310, 400)])
+def test_the_resize_is_torch_fidelitys_bit_for_bit(shape: tuple[int, ...]) -> None:
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    images = bytes_of(shape)
+    theirs = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    assert torch.equal(resized(images), (theirs - 128) / 128)
 
 
 def test_the_protocol_names_foreign_weights_and_grey_images(
@@ -113,16 +141,25 @@ def test_weights_are_found_in_torchs_hub_folder(
 def test_spatial_features_are_the_first_maps_of_a_convolution_inside_the_network(
     digits: ImageData, inception_weights: Path
 ) -> None:
-    """By torch-fidelity's network, layer by layer up to Mixed_6d (mixed_6 of the graph of 2015)."""
+    """By torch-fidelity's network, with a hook on the first branch of Mixed_6d (mixed_6 in the graph of
+    2015).
+    """
     spatial = InceptionSpatialFeatures(str(inception_weights)).build(digits, device=CPU, progress=QUIET)
     assert isinstance(spatial, SpatialExtractor)
-    whole, inputs = spatial.whole, list[Tensor]()
-    block = whole.network.Mixed_6d
-    block.register_forward_pre_hook(lambda module, given: inputs.append(given[0]))
-    features, logits = spatial(bytes_of((2, 1, 8, 8)))
-    with torch.no_grad():  # torch-fidelity's own block: convolution, normalisation, ReLU
-        expected = block.branch1x1(inputs[0])[:, :7].flatten(1)
+    network, maps = theirs(inception_weights), list[Tensor]()
+    branch = network.get_submodule("Mixed_6d.branch1x1")
+    branch.register_forward_hook(lambda module, given, found: maps.append(found))
+    images = bytes_of((2, 1, 8, 8))
+    features, logits = spatial(images)
+    network(images.expand(-1, 3, -1, -1))
     assert features.min() == 0
     assert (features.shape, logits.shape) == ((2, 7 * 17 * 17), (2, 0))
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
-    assert spatial.protocol == whole.protocol.replace("inception-", "inception-spatial-")
+    torch.testing.assert_close(features, maps[0][:, :7].flatten(1), rtol=1e-5, atol=1e-5)
+    assert spatial.protocol == spatial.whole.protocol.replace("inception-", "inception-spatial-")
+
+
+def test_images_of_other_channels_than_the_network_was_built_for_are_refused(inception_weights: Path) -> None:
+    whole = extractor(inception_weights, 3)
+    for features in (whole, SpatialExtractor(whole)):
+        with pytest.raises(ValueError, match="images have 1 channels; this extractor was built for 3"):
+            features(bytes_of((2, 1, 8, 8)))
