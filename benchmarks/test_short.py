@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import evaluation, fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
-from benchmarks.console import Row, Table, show
+from benchmarks.console import Table, show
 from benchmarks.contenders import CPU, Ours
 from benchmarks.images import RandomImages
 from benchmarks.matched_networks import GROUPS
