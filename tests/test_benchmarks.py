@@ -24,8 +24,9 @@ from benchmarks.gpu_report import Part, Report
 from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.matched_networks import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
+from benchmarks.peers.sketch import Sketch, cosine
 from benchmarks.quality import quality_table
-from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare
+from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare, to_float
 from genbench.runtime.progress import Progress
 from tests.conftest import ROOT
 
@@ -81,6 +82,37 @@ def test_a_dcgan_learns_which_images_are_real() -> None:
         noise = gan.generator(torch.randn(16, 100, 1, 1))
         loss = gan.surprise(torch.ones(16, 1, 32, 32), 1.0) + gan.surprise(noise, 0.0)
     assert float(loss) < 0.7  # half of 2 log 2
+
+
+class KnowsTheImage(torch.nn.Module):
+    """The v = (alpha xt - x) / sigma of an image x: x = alpha xt - sigma v."""
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.x = x
+
+    def forward(self, xt: Tensor, t: Tensor) -> Tensor:
+        alpha, sigma = cosine(t[:, None, None, None])
+        return (alpha * xt - self.x) / sigma
+
+
+def test_the_sketch_draws_the_image_that_its_network_knows() -> None:
+    who, image = Sketch(), torch.randint(256, (1, 1, 28, 28), dtype=torch.uint8)
+    who.average = KnowsTheImage(to_float(image))
+    assert torch.equal(who.sample(3), image.expand(3, 1, 28, 28))
+
+
+def test_a_step_of_the_sketch_moves_its_weights_and_its_average_follows() -> None:
+    who, image = Sketch(), torch.randint(256, (2, 1, 28, 28), dtype=torch.uint8)
+    before = [p.detach().clone() for p in who.network.parameters()]
+    who.train_step(image)
+    moved = [
+        (p - old, average - old)
+        for p, average, old in zip(who.network.parameters(), who.average.parameters(), before, strict=True)
+    ]
+    assert all(bool(step.any()) for step, _ in moved)
+    # The first share is 9 / 11; rounding of weights of up to 1 in 24 bits.
+    assert all(torch.allclose(mean, step * 9 / 11, atol=1e-6) for step, mean in moved)
 
 
 def test_a_peer_is_fed_until_its_time_is_up_and_each_image_counts_once() -> None:

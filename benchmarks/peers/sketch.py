@@ -1,5 +1,6 @@
 """A plain DDPM as one would sketch it in an hour: a U-Net of torch's own layers, v predicted, bfloat16."""
 
+import copy
 import math
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from benchmarks.peers.peer import Peer
 from genbench.data import to_float, to_uint8
 from genbench.metrics import parameter_count
 
-__all__ = ["Sketch"]
+__all__ = ["Sketch", "cosine"]
 
 STEPS = 50
 EMBEDDING = 256
@@ -31,8 +32,8 @@ class Sketch(Peer):
     batch_size = 64
 
     def __init__(self) -> None:
-        self.network, self.average = SketchUNet(), SketchUNet()
-        self.average.load_state_dict(self.network.state_dict())
+        self.network = SketchUNet()
+        self.average: nn.Module = copy.deepcopy(self.network)
         self.parameters = parameter_count(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-3)
         self.steps = 0

@@ -173,6 +173,20 @@ def test_a_map_is_doubled_as_nearest_neighbours_and_a_convolution_do() -> None:
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in slopes)  # sums of 280 numbers
 
 
+def test_under_autocast_a_doubled_map_is_bfloat16_and_its_bias_gets_the_whole_gradient() -> None:
+    """The bias is added to the map in place, which must not widen it."""
+    conv = torch.nn.Conv2d(3, 4, 3, padding=1)
+    torch.nn.init.normal_(conv.bias)
+    x = torch.randn(2, 3, 5, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = conv_of_doubled(x, conv)
+    assert ours.dtype == torch.bfloat16
+    theirs = conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+    assert (ours - theirs).abs().max() < 0.03  # sums of 27 products of numbers of order 1, of 8 bits each
+    (slope,) = grad(ours.float().sum(), conv.bias)
+    assert torch.equal(slope, torch.full((4,), 280.0))  # 2 images of 10 x 14 pixels: exact in bfloat16
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_forward_slopes_of_attention_are_those_of_its_formula(causal: bool) -> None:
     q, k, v, *along = torch.randn(6, 2, 2, 5, 8, generator=torch.Generator().manual_seed(0)).double()
