@@ -80,8 +80,8 @@ GROUPS = {
                 "criterion=non_saturating",
                 "penalty=none",
                 "model.latent_size=100",
-                "network.generator.width=66",
-                "network.discriminator.width=66",
+                "network.generator.width=64",  # as the tutorial: whole vectors of 16 numbers
+                "network.discriminator.width=64",
             ]
         },
         {"dcgan": lambda: peer("dcgan")},

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
-from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork
+from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork, is_normalised
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Loss, Rng, Y
 from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
@@ -60,11 +60,15 @@ class GAN(Decodes):
         """Accept all settings: penalties that are due at some steps alone are due every `period` steps."""
 
     def networks(self) -> list[nn.Module]:
-        """Return the generator alone: sampling never calls the discriminator.
-
-        The penalties differentiate the discriminator, which therefore computes in float32 too.
-        """
+        """Return the generator alone: sampling never calls the discriminator."""
         return [self.generator]
+
+    def autocast_networks(self) -> list[nn.Module]:
+        """Return both networks, or the generator alone where the slope of the discriminator is bounded, by a
+        penalty or by spectral normalisation: both bounds need float32.
+        """
+        bounded = self.penalties.any() or is_normalised(self.discriminator)
+        return [self.generator] if bounded else [self.generator, self.discriminator]
 
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "disc", step: int = 0) -> Loss:
         self.check_phase(phase)

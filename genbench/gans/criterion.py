@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
+from genbench.gans.network import is_normalised
 from genbench.gans.penalty import Penalties
 
 __all__ = ["Criterion", "Hinge", "LeastSquares", "NonSaturating", "Relativistic", "Wasserstein"]
@@ -99,8 +99,7 @@ class Wasserstein(Criterion):
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:
         # Penalties at the images, of real or generated ones, aim at a slope of 0; the gradient penalty at 1.
         at_data = penalties.r1 > 0 or penalties.r2 > 0
-        normalised = any(is_parametrized(module) for module in discriminator.modules())
-        if not (penalties.gradient or at_data or normalised):
+        if not (penalties.any() or is_normalised(discriminator)):
             raise ValueError(
                 "criterion=wasserstein needs a discriminator of bounded gradient, but nothing bounds it: use "
                 "penalty=gradient, or network.discriminator.spectral_norm=true"

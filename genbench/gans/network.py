@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
-__all__ = ["DiscriminatorNetwork", "GeneratorNetwork"]
+__all__ = ["DiscriminatorNetwork", "GeneratorNetwork", "is_normalised"]
 
 
 class GeneratorNetwork(nn.Module, ABC):
@@ -28,3 +29,10 @@ class DiscriminatorNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """x (B, C, H, W) in about [-1, 1], y (B,) int64 where there are classes -> logits (B,)."""
+
+
+def is_normalised(discriminator: nn.Module) -> bool:
+    """True where at least one layer of a discriminator has a parametrized weight, as spectral normalisation
+    gives it: W / sigma(W), whose sigma is found by a power iteration in each training pass.
+    """
+    return any(is_parametrized(module) for module in discriminator.modules())
