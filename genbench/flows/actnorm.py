@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.flows.transform import Transform
+from genbench.flows.transform import ChannelMap
 from genbench.runtime import global_batch
 
 __all__ = ["ActNorm"]
 
 
-class ActNorm(Transform):
+class ActNorm(ChannelMap):
     """z = (x - loc) / std e^g + b: channels of the first batch come out with mean 0 and variance 1.
 
     loc and std are that batch's and never change; the corrections g and b start at 0 and are learned.
@@ -37,11 +37,20 @@ class ActNorm(Transform):
         self.register_load_state_dict_post_hook(forget_known)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and torch.is_grad_enabled() and not self.known_initialised:
+        if not self.is_ready():
             self.initialise(x.detach())
         log_scale = self.log_gain - self.log_std  # (C, 1, 1)
         log_det = log_scale.sum() * (x[0].numel() // len(log_scale))  # H W times the sum over channels
         return torch.addcmul(self.bias, x - self.loc, log_scale.exp()), log_det.expand(len(x))
+
+    def is_ready(self) -> bool:
+        return self.known_initialised or not (self.training and torch.is_grad_enabled())
+
+    def matrix(self) -> tuple[Tensor, Tensor, Tensor]:
+        log_scale = (self.log_gain - self.log_std).flatten()  # (C,)
+        scale = log_scale.exp()
+        bias = torch.addcmul(self.bias.flatten(), self.loc.flatten(), scale, value=-1)
+        return scale.diag(), bias, log_scale.sum()
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return torch.addcmul(self.loc, z - self.bias, (self.log_std - self.log_gain).exp())

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from genbench.flows.transform import Transform
+from genbench.flows.transform import ChannelMap
 
 __all__ = ["Conv1x1"]
 
 
-class Conv1x1(Transform):
+class Conv1x1(ChannelMap):
     """z = W x at every position, W = P L (U + diag(sign e^log_s)), log_det = H W sum log_s.
 
     P and the signs are fixed by the random rotation that W starts as; L has a unit diagonal, U none.
@@ -31,12 +31,11 @@ class Conv1x1(Transform):
         self.triangles = nn.Parameter(lower.tril(-1) + upper.triu(1))  # L below the diagonal, U above
         self.log_s = nn.Parameter(diagonal.abs().log())
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        log_det = self.log_s.sum() * (x[0].numel() // len(self.log_s))
-        with torch.autocast(x.device.type, enabled=False):
-            lower, upper = self.factors()
-            # (lower + I) upper = L U, row order[i] of which is row i of W.
-            return mix(x, (lower @ upper + upper)[self.order]), log_det.expand(len(x))
+    def matrix(self) -> tuple[Tensor, Tensor, Tensor]:
+        lower, upper = self.factors()
+        # (lower + I) upper = L U, row order[i] of which is row i of W.
+        weight = torch.addmm(upper, lower, upper)[self.order]
+        return weight, weight.new_zeros(len(weight)), self.log_s.sum()
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         with torch.autocast(z.device.type, enabled=False):

@@ -59,7 +59,10 @@ class Affine(CouplingFunction):
         self.bound = bound
 
     def forward(self, x: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.scale_and_shift(raw.to(x.dtype))
+        raw = raw.to(x.dtype)
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            return ScaledAndShifted.apply(x, raw, self.bound)
+        log_scale, shift = self.scale_and_shift(raw)
         return (x + shift) * log_scale.exp(), per_image(log_scale)
 
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
@@ -70,6 +73,34 @@ class Affine(CouplingFunction):
         """s and t, (B, C, H, W) each, from raw (B, 2 C, H, W)."""
         unbounded, shift = raw.chunk(2, dim=1)
         return self.bound * torch.tanh(unbounded / self.bound), shift
+
+
+class ScaledAndShifted(torch.autograd.Function):
+    """The forward map of Affine, z = (x + t) e^s and sum s, with fewer passes over memory on a CPU.
+
+    dz/dx = dz/dt = e^s, dz/ds = z, ds/draw = 1 - tanh^2(raw / bound) = 1 - (s / bound)^2. There is a first
+    derivative alone. `python -m benchmarks.fast` times both directions.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        unbounded, shift = raw.chunk(2, dim=1)
+        log_scale = (unbounded / bound).tanh_().mul_(bound)
+        scale = log_scale.exp()
+        z = (x + shift).mul_(scale)
+        ctx.bound = bound
+        ctx.save_for_backward(z, log_scale, scale)
+        return z, per_image(log_scale)
+
+    @staticmethod
+    def backward(ctx: Any, of_z: Tensor, of_sum: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        if torch.is_grad_enabled():  # under create_graph=True, where a wrong second derivative would follow
+            raise RuntimeError("affine couplings have no second derivative on a CPU")
+        z, log_scale, scale = ctx.saved_tensors
+        of_x = of_z * scale
+        of_log_scale = torch.addcmul(of_sum[:, None, None, None], of_z, z)
+        of_unbounded = of_log_scale.addcmul_(of_log_scale * log_scale, log_scale, value=-1 / ctx.bound**2)
+        return of_x, torch.cat([of_unbounded, of_x], dim=1), None
 
 
 class Additive(CouplingFunction):
@@ -201,13 +232,14 @@ class Asinh(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(x)
         a = x.abs()
-        # hypot, since a^2 overflows in float32 beyond 1e19.
-        return torch.log1p(a + a * (a / (1 + torch.hypot(a, torch.ones_like(a[:1]))))).copysign(x)
+        # hypot, since a^2 overflows in float32 beyond 1e19; in place, since memory takes the time.
+        share = a / torch.hypot(a, torch.ones_like(a[:1])).add_(1)
+        return share.mul_(a).add_(a).log1p_().copysign_(x)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Tensor:  # noqa: ANN401
         (x,) = ctx.saved_tensors  # where x^2 overflows the slope becomes 0, off by less than 1e-19
-        return slope * (x.square() + 1).rsqrt()
+        return slope * x.square().add_(1).rsqrt_()
 
 
 def asinh(x: Tensor) -> Tensor:

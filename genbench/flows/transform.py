@@ -5,12 +5,25 @@ Everything here computes in the dtype of x (networks alone may use less, see `ge
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple, cast
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Away", "Composed", "Flatten", "Guidable", "Shape", "Transform", "TwoWay", "per_image"]
+__all__ = [
+    "Away",
+    "ChannelMap",
+    "Composed",
+    "Flatten",
+    "Guidable",
+    "Shape",
+    "Transform",
+    "TwoWay",
+    "per_image",
+]
 
 Shape = tuple[int, int, int]
 
@@ -56,6 +69,24 @@ class Guidable(Transform, ABC):
         """The x (B, ...) that z becomes under guidance from the labels `away` to y; not the inverse then."""
 
 
+class ChannelMap(Transform):
+    """z = W x + b at every position of x (B, C, H, W), log_det = H W log |det W|.
+
+    Composed applies several in a row as one.
+    """
+
+    @abstractmethod
+    def matrix(self) -> tuple[Tensor, Tensor, Tensor]:
+        """W (C, C), b (C,) and log |det W| (), computed outside of autocast."""
+
+    def is_ready(self) -> bool:
+        """True where `forward` has no statistics to take of x first, so that `matrix` is what it applies."""
+        return True
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return apply_maps([self], x)
+
+
 class Composed(Transform):
     """z = f_n(... f_1(x)), log_det the sum of theirs."""
 
@@ -65,15 +96,37 @@ class Composed(Transform):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         total = x.new_zeros(len(x))
-        for transform in self.transforms:
-            x, log_det = transform(x, y)
-            total = total + log_det
+        for is_joint, transforms in groupby(cast("Iterable[Transform]", self.transforms), key=is_ready_map):
+            if is_joint:  # successive maps of channels are one product
+                x, log_det = apply_maps(cast("Iterable[ChannelMap]", transforms), x)
+                total = total + log_det
+                continue
+            for transform in transforms:
+                x, log_det = transform(x, y)
+                total = total + log_det
         return x, total
 
     def inverse(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         for transform in reversed(cast("Sequence[Transform]", self.transforms)):
             z = transform.inverse(z, y)
         return z
+
+
+def is_ready_map(transform: Transform) -> bool:
+    """True for a map of channels that Composed can join with its neighbours."""
+    return isinstance(transform, ChannelMap) and transform.is_ready()
+
+
+def apply_maps(maps: Iterable[ChannelMap], x: Tensor) -> tuple[Tensor, Tensor]:
+    """z and log_det (B,) of successive maps of the channels of x (B, C, H, W), by one product."""
+    with torch.autocast(x.device.type, enabled=False):
+        first, *others = maps
+        weight, bias, log_det = first.matrix()
+        for each in others:
+            factor, shift, of_each = each.matrix()
+            weight, bias, log_det = factor @ weight, torch.addmv(shift, factor, bias), log_det + of_each
+        z = F.linear(x.movedim(1, -1), weight, bias).movedim(-1, 1)
+        return z, (log_det * (x[0].numel() // len(bias))).expand(len(x))
 
 
 class Flatten(Transform):
