@@ -18,7 +18,7 @@ from benchmarks.contenders import Contender, Ours, contender, draw_samples, fash
 from benchmarks.fair_timing import clock, medians
 from benchmarks.one_contender import facts_of, samples_of
 from benchmarks.quality import scorer
-from genbench.cli.sample import listed
+from genbench.cli.sampling_options import listed
 from genbench.runtime.progress import Progress
 
 __all__ = ["main", "verdict"]
@@ -52,7 +52,7 @@ def main(
     trained = facts.get("seconds of training")  # of earlier folders it is not known
     rows: list[Row] = [{"who": facts["name"], "trained s": trained, "steps": 50, **theirs}]
     drawers: list[Contender] = [contender(peer, data_root=data_root, seed=0, console=None)]
-    for count in listed(steps, int):
+    for count in listed(steps, int, "--steps"):
         drawer = Ours("ddpm", [*words, f"sampler.steps={count}"])
         drawer.drawing.load_state_dict(learner.drawing.state_dict())
         images, _ = draw_samples(drawer, samples, progress=Progress(console))
