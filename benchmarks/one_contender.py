@@ -48,6 +48,7 @@ def main(
     facts = {
         "name": who.name,
         "parameters": who.parameters,
+        "seconds of training": seconds,
         "images seen": spent.images,
         "images/s": spent.rate,
         "seconds a sample": sampling_seconds / samples,
