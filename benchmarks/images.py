@@ -44,12 +44,12 @@ class RandomImages(ImageSource):
 
 
 class RandomTexts(RandomImages):
-    """n training images, each with a caption of so many words, of 100 different ones."""
+    """n training images of 1x32x32, each with a caption of so many words, of 100 different ones."""
 
     captioned = True
 
     def __init__(self, n: int, words: int) -> None:
-        super().__init__(n)
+        super().__init__(n, (1, 32, 32))
         self.words = words
         self.name += f"_{words}_words"
 

@@ -109,7 +109,7 @@ def texts(lengths: Sequence[int], *, spent: float, rounds: int) -> Table:
         {"words": n, "images/s": images, "of the first": images / rates[0]}
         for n, images in zip(lengths, rates, strict=True)
     ]
-    notes = (f"The preset's DDPM for 28x28 with text=small, trained along; batches of {BATCH}.",)
+    notes = (f"The preset's DDPM on 32x32 with text=small, trained along; batches of {BATCH}.",)
     return Table("Growth with the texts", rows, notes)
 
 
