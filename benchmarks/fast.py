@@ -1,4 +1,4 @@
-"""Layers written by hand (genbench.nn.fast, fast_narrow, flows.coupling) beside torch's own, by turns.
+"""Layers that are written by hand (genbench.nn.fast, flows.coupling.asinh) beside torch's own, by turns.
 
 `python -m benchmarks.fast`
 """
@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.console import Out, Rounds, Table, Threads, show
 from benchmarks.fair_timing import clock, medians
-from genbench.flows.coupling import Affine, asinh
+from genbench.flows.coupling import asinh
 from genbench.nn.fast import GroupNorm, attention, conv_of_doubled
-from genbench.nn.fast_narrow import conv_of_few, conv_to_few
 
 __all__ = ["main", "table"]
 
@@ -71,27 +70,6 @@ def cases(batch: int) -> dict[str, tuple[Tensor, Layer, Layer]]:
             lambda x: conv(F.interpolate(x, scale_factor=2, mode="nearest")),
         ),
         "asinh": (maps, asinh, torch.asinh),
-    } | of_couplings(batch)
-
-
-def of_couplings(batch: int) -> dict[str, tuple[Tensor, Layer, Layer]]:
-    """Layers of a flow's couplings on maps of half the side, 2 channels of which are moved."""
-    half, wide, raw = (
-        torch.randn(batch, channels, SIDE // 2, SIDE // 2).to(memory_format=torch.channels_last)
-        for channels in (2, CHANNELS, 4)
-    )
-    enter, leave = (nn.Conv2d(*sizes, 3, padding=1) for sizes in ((2, CHANNELS), (CHANNELS, 4)))
-    enter, leave = (conv.to(memory_format=torch.channels_last) for conv in (enter, leave))
-    function = Affine()
-
-    def affine(x: Tensor) -> Tensor:
-        log_scale, shift = function.scale_and_shift(raw)
-        return (x + shift) * log_scale.exp()
-
-    return {
-        "convolution of 2 channels": (half, lambda x: conv_of_few(x, enter), enter),
-        "convolution to 4 channels": (wide, lambda x: conv_to_few(x, leave), leave),
-        "affine coupling": (half, lambda x: function.forward(x, raw)[0], affine),
     }
 
 

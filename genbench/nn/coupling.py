@@ -5,7 +5,6 @@ from torch import Tensor, nn
 
 from genbench.flows.network import CouplingNets
 from genbench.nn.blocks import group_norm, label_embedding, with_label, zero
-from genbench.nn.fast_narrow import conv_of_few, conv_to_few
 from genbench.probability.counts import MOST_LAYERS, check_count
 from genbench.runtime import global_batch
 
@@ -69,8 +68,8 @@ class ConvNet(nn.Module):
         self.leave = zero(same_size(width, outputs, kernel))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = F.relu_(with_label(conv_of_few(x, self.enter), self.label, y))  # (B, width, H, W)
-        return conv_to_few(self.dropout(F.relu_(self.middle(h))), self.leave)  # (B, outputs, H, W)
+        h = F.relu_(with_label(self.enter(x), self.label, y))  # (B, width, H, W)
+        return self.leave(self.dropout(F.relu_(self.middle(h))))  # (B, outputs, H, W)
 
 
 class ResNet(nn.Module):
