@@ -32,20 +32,22 @@ def main(
     peer: Annotated[str, typer.Option(help="The peer whose quality is to be reached.")] = "diffusers",
     spent: Annotated[float, typer.Option("--seconds", min=0.1, help="Seconds of our training.")] = 240.0,
     steps: Annotated[str, typer.Option(help="Comma-separated counts of our steps.")] = "2,3,5,8,12,20,50",
-    samples: Annotated[int, typer.Option(min=20, help="Number of samples for each.")] = 1000,
     sampler: Annotated[str, typer.Option(help="A sampler of conf/sampler.")] = "ddim",
     rounds: Rounds = 1,
     threads: Threads = 1,
     out: Out = None,
 ) -> None:
-    """Train our DDPM once, draw at each number of steps, and print distances and costs beside the peer's."""
+    """Train our DDPM once, draw at each number of steps as many samples as there are of the peer, and print
+    distances and costs beside the peer's.
+    """
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     facts = facts_of(quality / peer)
     if facts is None:
         raise typer.BadParameter(f"{quality} has no finished {peer}; run benchmarks.quality first")
     score = scorer(fashion_mnist(data_root, console), console)
-    theirs = score(samples_of(quality / peer))
+    drawn = samples_of(quality / peer)
+    theirs = score(drawn)
     words = [*preset("ddpm", data_root), f"sampler={sampler}"]
     learner = Ours("ddpm", words, console=console)
     learner.train(spent)
@@ -55,7 +57,7 @@ def main(
     for count in listed(steps, int, "--steps"):
         drawer = Ours("ddpm", [*words, f"sampler.steps={count}"])
         drawer.drawing.load_state_dict(learner.drawing.state_dict())
-        images, _ = draw_samples(drawer, samples, progress=Progress(console))
+        images, _ = draw_samples(drawer, len(drawn), progress=Progress(console))
         rows.append({"who": drawer.name, "trained s": spent, "steps": count, **score(images)})
         drawers.append(drawer)
     costs = medians([partial(seconds_a_sample, who) for who in drawers], rounds)

@@ -35,7 +35,7 @@ class TwoStep(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar = schedule.alpha_bar(times).cpu()
+        alpha_bar = schedule.alpha_bar(times)
         # As if an infinite step came before: its estimate has no weight.
         before, h_before = x, math.inf
         for k, h in enumerate(schedule.half_log_snr(times).diff().tolist()):
@@ -94,7 +94,7 @@ class HeunSampler(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar = schedule.alpha_bar(times).cpu()
+        alpha_bar = schedule.alpha_bar(times)
         # e^h = s / s' of each step, infinite in the last one.
         ratios = schedule.half_log_snr(times).diff().exp().tolist()
         for k, ratio in enumerate(ratios):
@@ -135,7 +135,7 @@ class UniPC(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar, lam = schedule.alpha_bar(times).cpu(), schedule.half_log_snr(times).tolist()
+        alpha_bar, lam = schedule.alpha_bar(times), schedule.half_log_snr(times).tolist()
         # past: (lambda, x0_hat) of earlier steps, the latest first.
         x0, past = denoise(x, 0).x0, list[tuple[float, Tensor]]()
         for k in range(len(times) - 1):

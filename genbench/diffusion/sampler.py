@@ -108,7 +108,7 @@ class OneStep(Sampler):
     def walk(
         self, denoise: StepDenoiser, schedule: Schedule, times: Tensor, x: Tensor, rng: Generator | None
     ) -> Iterator[Tensor]:
-        alpha_bar = schedule.alpha_bar(times).cpu()  # factors of steps are then no work of the device
+        alpha_bar = schedule.alpha_bar(times)
         for k in range(len(times) - 1):
             x = self.step(x, denoise(x, k), alpha_bar[k], alpha_bar[k + 1], rng)
             yield x
@@ -122,8 +122,7 @@ class OneStep(Sampler):
         alpha_bar_s: Tensor,
         rng: Generator | None,
     ) -> Tensor:
-        """Take one step from time t to s < t: xt (B, C, H, W), alpha_bars () float64 on the host -> x_s
-        (B, C, H, W)."""
+        """Take one step from time t to s < t: xt (B, C, H, W), alpha_bars () float64 -> x_s (B, C, H, W)."""
 
 
 class Ancestral(OneStep):
@@ -147,9 +146,7 @@ class Ancestral(OneStep):
         q = posterior(alpha_bar_t, alpha_bar_s)
         mean = q.of_x0.to(xt.dtype) * estimate.x0 + q.of_xt.to(xt.dtype) * xt
         # At s = 0 beta~ is 0 and x0 is the answer; a larger variance would only add noise to the sample.
-        draws = alpha_bar_s < 1
-        finite = q._replace(beta_tilde=torch.where(draws, q.beta_tilde, 1.0))
-        std = (estimate.variance.log(finite) / 2).exp() * draws
+        std = torch.where(alpha_bar_s < 1, (estimate.variance.log(q) / 2).exp(), 0.0)
         return mean + std.to(xt.dtype) * noise_like(xt, rng)
 
 

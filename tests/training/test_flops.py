@@ -88,7 +88,7 @@ def test_counting_changes_neither_weights_nor_streams() -> None:
     before = torch.random.get_rng_state()
     assert training_flops(model, x, None) > 0
     one, two = (sampling_flops(model.eval(), None, n=n, device=torch.device("cpu")) for n in (1, 2))
-    assert one == two > 0
+    assert one > two > one / 2  # what follows from the time alone is computed once a step for both images
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
