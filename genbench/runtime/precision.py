@@ -220,7 +220,8 @@ class Autocast:
         """Register both hooks on a network; returns them."""
         return [
             network.register_forward_pre_hook(self.enter),
-            network.register_forward_hook(self.leave, always_call=True),
+            # First, so that of two regions around one network the inner one ends before the outer one.
+            network.register_forward_hook(self.leave, always_call=True, prepend=True),
         ]
 
     def enter(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:

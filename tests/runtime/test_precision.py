@@ -169,3 +169,11 @@ def test_the_settings_of_a_precision_survive_its_name() -> None:
     assert named("fp16", asked) is asked
     assert named("fp32", asked).name == "fp32"
     assert named("fp16", AutoPrecision()).name == "fp16"
+
+
+def test_a_network_that_was_given_a_precision_twice_ends_both_regions() -> None:
+    network = nn.Linear(2, 2)
+    for _ in range(2):  # a guide: by its own run, and by the run that it guides
+        BFloat16().apply([network], torch.device("cpu"))
+    assert network(torch.ones(1, 2)).dtype == torch.float32
+    assert not torch.is_autocast_enabled("cpu")
