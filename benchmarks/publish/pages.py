@@ -196,9 +196,10 @@ def progress(own: Chapter) -> str:
 def blocks(places: Places, book: Book) -> dict[str, str]:
     """Return the blocks of the README: the answers, the first table, and the samples where there are some."""
     about = next(part.about for part in PARTS if part.key == FIRST)
-    gaps = "".join(f"\n\n{text}" for text in book[FIRST].gaps)
+    own = book[FIRST]
+    notes = "\n\n".join([f"Fashion-MNIST, {about} {made_by(own)}", *own.gaps])
     found = {
-        "table": f"Fashion-MNIST, {about}\n\n{markdown(first_table(book))}{gaps}",
+        "table": f"{notes}\n\n{markdown(first_table(book))}",
         "answers": answers(book).replace("](", "](docs/benchmark/"),
     }
     samples = Path("benchmark") / f"{FIRST}-samples.png"

@@ -25,14 +25,14 @@ PARTS = (
     Part(
         "fashion_mnist",
         "Fashion-MNIST, at equal seconds",
-        "600 seconds of training each, one thread, two runs at once on two cores. Three seeds of six "
-        "families with a preset for these data; others have one seed, and settings made for digits.",
+        "600 seconds of training each. Three seeds of six families with a preset for these data; others "
+        "have one seed, and settings made for digits.",
         runs.fashion_mnist,
     ),
     Part(
         "digits_seconds",
         "Digits, at equal seconds",
-        "120 seconds of training each, one thread, three seeds.",
+        "120 seconds of training each, three seeds.",
         runs.digits_seconds,
     ),
     Part(
@@ -77,7 +77,7 @@ PARTS = (
     Part(
         "stability",
         "Stability",
-        "Digits, 20,000 images each: three factors on the learning rate of each model, three seeds.",
+        "Digits, 20,000 images each: three factors on the learning rates of four models, three seeds.",
         runs.stability,
     ),
     Part(
