@@ -204,6 +204,12 @@ def test_a_lead_is_called_significant_by_the_reports_own_test_alone(
     assert sentence in named.sentence
 
 
+def test_values_of_a_sweep_are_split_as_hydra_splits_them() -> None:
+    assert runs.each_value("scores=[is,fid]") == ["scores=[is,fid]"]
+    assert runs.each_value("loss=l1,l2") == ["loss=l1", "loss=l2"]
+    assert [runs.plain(value) for value in (True, 1, None, "a,b")] == ["true", "1", "null", "a,b"]
+
+
 def test_equal_numbers_have_no_winner() -> None:
     named = ranking(records(a=[1, 1], b=[1], c=[2, 2]), LOWEST)
     assert named is not None

@@ -115,7 +115,9 @@ def preset(name: str) -> Iterator[list[str]]:
 
 def plain(value: object) -> str:
     """Return a value of a YAML file as it is written on a command line."""
-    return {True: "true", False: "false", None: "null"}.get(value, str(value))  # type: ignore[call-overload]
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def each_value(words: str) -> list[str]:
