@@ -12,12 +12,13 @@ import pytest
 
 from benchmarks.publish import execute, measure, pages, runs
 from benchmarks.publish.answers import NEEDS, answers
-from benchmarks.publish.execute import Job, jobs_of, seconds_left
+from benchmarks.publish.book import Book
+from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
 from benchmarks.publish.figures import curve_figure
 from benchmarks.publish.pages import Places, between, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
-from benchmarks.publish.records import keep, read_records, unpack
+from benchmarks.publish.records import keep, read_records, strip_path, unpack
 from benchmarks.publish.winners import Measure, ranking
 from genbench.records.files import read_json
 from genbench.report.compare import compare
@@ -57,6 +58,8 @@ def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
     assert {each.key for each in planned} == {*KEYS}
     assert len({each.words for each in planned}) == len(planned)
     of_part = {key: [each.words for each in planned if each.key == key] for key in KEYS}
+    seeds_of_part = [each.seed for each in planned if each.key == "fashion_mnist"]
+    assert seeds_of_part == sorted(seeds_of_part)  # an interrupted part has one seed of every model
     for model, seeds in {**dict.fromkeys(runs.TUNED, 3), "vqvae": 1, "tarflow": 1}.items():
         assert sum(f"model={model}" in words for words in of_part["fashion_mnist"]) == seeds
     losses = {word for words in of_part["heat_map"] for word in words if word.startswith("loss=")}
@@ -69,28 +72,37 @@ def test_runs_are_found_again_by_their_identity_and_executed_once(
 ) -> None:
     """The first call ends in the middle; the next does the rest, and measures it; a third does nothing."""
     planned = plan(["digits_seconds"], SMALL, Place(None, tmp_path))
-    jobs = jobs_of(planned, tmp_path)
+    places = Places(tmp_path / "docs", tmp_path / "records", tmp_path / "README.md")
+    jobs = jobs_of(planned, tmp_path, places.records)
     assert [job.state for job in jobs] == ["missing", "missing"]
-    execute.execute(jobs[:1], tmp_path, 1)
+    execute.execute(jobs[:1], tmp_path, Limits())
     assert [job.state for job in jobs] == ["done", "missing"]
     assert seconds_left(jobs, 2) == jobs[1].planned.seconds / 2
     (jobs[0].path / "strip.png").unlink()
     assert jobs[0].state == "unmeasured"
-    assert execute.execute(jobs, tmp_path, 1) == []
-    assert [words[0] for words in here] == ["main.py", "-m", "-m", "main.py"]
+    assert execute.execute(jobs, tmp_path, Limits(seconds=jobs[1].seconds / 2)) == [jobs[1]]  # it is too long
+    assert [words[0] for words in here] == ["main.py", "-m", "-m"]
+    ended: list[Job] = []
+    assert execute.execute(jobs, tmp_path, Limits(), ended.append) == []
+    assert ended == jobs[1:]
     done = len(here)
-    assert execute.execute(jobs_of(planned, tmp_path), tmp_path, 1) == []
+    assert execute.execute(jobs_of(planned, tmp_path, places.records), tmp_path, Limits()) == []
     assert len(here) == done
 
-    places = Places(tmp_path / "docs", tmp_path / "records", tmp_path / "README.md")
     check_pages(places, jobs, tmp_path)
+    moved = jobs_of(planned, tmp_path / "elsewhere", places.records)  # another machine has the records alone
+    assert [job.state for job in moved] == ["done", "done"]
+    strip_path("digits_seconds", moved[0].path.name, places.records).unlink()
+    found = jobs_of(planned, tmp_path / "elsewhere", places.records)
+    assert [job.state for job in found] == ["missing", "done"]
 
 
 def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     """The records of finished runs give the tables of the runs themselves, and pages of the same bytes."""
     for key in ("digits_seconds", "fashion_mnist"):
         assert keep(key, [job.path for job in jobs], places.records) is not None
-    unpacked = [path.name for path in unpack("digits_seconds", places.records, tmp_path / "unpacked")]
+    recorded = read_records("digits_seconds", places.records)
+    unpacked = [path.name for path in unpack(recorded, tmp_path / "unpacked")]
     assert sorted(unpacked) == sorted(job.path.name for job in jobs)
     tables = [markdown(compare(tmp_path / name, Query())) for name in ("unpacked", "digits_seconds")]
     assert tables[0] == tables[1].replace("digits_seconds/", "")
@@ -101,12 +113,19 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     family.write_text("<!-- benchmark: row -->\n<!-- end -->\n")
     for job in jobs:
         shutil.rmtree(job.path)
-    write_pages(places, tmp_path / "scratch")
+    first = [job._replace(planned=job.planned._replace(key="fashion_mnist")) for job in jobs]
+    absent = jobs[0]._replace(path=jobs[0].path.with_name("absent"))
+    every = [*jobs, *first, absent]
+    write_pages(places, tmp_path / "scratch", every)
     texts = {path: path.read_bytes() for path in places.docs.rglob("*") if path.is_file()}
-    write_pages(places, tmp_path / "scratch")
+    write_pages(places, tmp_path / "scratch", every)
     assert texts == {path: path.read_bytes() for path in places.docs.rglob("*") if path.is_file()}
     assert {"index.md", "digits_seconds.md", "digits_seconds-samples.png"} <= {path.name for path in texts}
     assert "gan has the lowest FID" in (places.docs / "benchmark" / "index.md").read_text()
+    part = (places.docs / "benchmark" / "digits_seconds.md").read_text()
+    assert "2 of 3 runs; device: " in part
+    assert "1 thread each, 1 at once" in part
+    assert "Not measured yet: runs of gan (1 of 3)." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()
     assert not any(str(tmp_path).encode() in content for content in texts.values())
@@ -126,7 +145,7 @@ def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) ->
     assert keep("stability", [], tmp_path / "records") is not None  # what was kept stays, byte for byte
     assert (tmp_path / "records" / "stability.jsonl.xz").read_bytes() == content
     assert lzma.decompress(content).count(b"\n") == 1
-    (unpacked,) = unpack("stability", tmp_path / "records", tmp_path / "out")
+    (unpacked,) = unpack([record], tmp_path / "out")
     found = read_json(unpacked / "run.json")
     assert found is not None
     assert found["status"] == "failed"
@@ -164,7 +183,16 @@ LOWEST = Measure("error", -1, lambda record: record["result"]["x"])
         ({"a": [1, 2, 3], "b": [2, 3, 4]}, "its lead over b (3.0 ± 1.0) is not significant (p = "),
         ({"a": [1], "b": [5]}, "its lead over b (5.000) cannot be tested, since all models have one seed."),
         ({"a": [1, 1.1], "b": [5]}, "its lead over b (5.000) cannot be tested, since b has one seed."),
-        ({"a": [1]}, "a has the lowest error (1.000); no other model was measured."),
+        (
+            {"a": [1], "b": [5, 5.1], "c": [6, 6.1]},
+            "its lead over b (5.050 ± 0.071) cannot be tested, since a has one seed.",
+        ),
+        (
+            {"a": [1, 1.1, 0.9], "x": [2], "b": [5, 5.1, 4.9]},
+            "its lead over b (5.000 ± 0.100) is significant (p < 0.001, Welch's test); x has one seed, and "
+            "cannot be tested.",
+        ),
+        ({"a": [1]}, "a has the lowest error (1.000); no other model has a number."),
     ],
 )
 def test_a_lead_is_called_significant_by_the_reports_own_test_alone(
@@ -176,8 +204,20 @@ def test_a_lead_is_called_significant_by_the_reports_own_test_alone(
     assert sentence in named.sentence
 
 
-def test_what_was_not_measured_is_said_and_nobody_wins_it() -> None:
-    text = answers(lambda key: [])
+def test_values_of_a_sweep_are_split_as_hydra_splits_them() -> None:
+    assert runs.each_value("scores=[is,fid]") == ["scores=[is,fid]"]
+    assert runs.each_value("loss=l1,l2") == ["loss=l1", "loss=l2"]
+    assert [runs.plain(value) for value in (True, 1, None, "a,b")] == ["true", "1", "null", "a,b"]
+
+
+def test_equal_numbers_have_no_winner() -> None:
+    named = ranking(records(a=[1, 1], b=[1], c=[2, 2]), LOWEST)
+    assert named is not None
+    assert named.sentence.startswith("a and b share the lowest error (1.0")
+
+
+def test_what_was_not_measured_is_said_and_nobody_wins_it(tmp_path: Path) -> None:
+    text = answers(Book([], tmp_path, tmp_path))
     assert all(need.need in text for need in NEEDS)
     assert "has the" not in text
 
@@ -213,11 +253,11 @@ def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tm
     """Runs of half a second of a DDPM and a GAN: guidance and steps are swept, halves are completed."""
     places = Places(tmp_path / "docs", tmp_path / "docs" / "benchmark" / "records", None)
     size = replace(TOY, seeds=(0,))
-    jobs = jobs_of(plan(KEYS, size, Place(None, places.records)), tmp_path)
-    assert execute.execute(jobs, tmp_path, 1) == []
+    jobs = jobs_of(plan(KEYS, size, Place(None, places.records)), tmp_path, places.records)
+    assert execute.execute(jobs, tmp_path, Limits()) == []
     for key in KEYS:
         keep(key, [job.path for job in jobs if job.planned.key == key], places.records)
-    write_pages(places, tmp_path)
+    write_pages(places, tmp_path, jobs)
     made = {path.name for path in (places.docs / "benchmark").iterdir()}
     assert {f"{key}.md" for key in KEYS if key != "claims"} <= made
     assert {"heat_map-map.svg", "guidance-scales.svg", "few_steps-steps.svg"} <= made

@@ -1,8 +1,9 @@
 """The published benchmark, from its plan to its pages: `python -m benchmarks.publish`."""
 
+import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from benchmarks.commands import ROOT
 from benchmarks.console import Only, chosen
-from benchmarks.publish.execute import Job, execute, jobs_of, seconds_left
+from benchmarks.publish.execute import Job, Limits, execute, jobs_of, seconds_left
 from benchmarks.publish.pages import Places, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
@@ -28,6 +29,9 @@ def main(
     ] = None,
     only: Only = "",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once, each with one thread on a core.")] = 2,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Begin no run that would end after so many minutes.")
+    ] = math.inf,
     what_is_left: Annotated[bool, typer.Option("--list", help="Say what is left, and how long it takes.")] = (
         False
     ),
@@ -45,32 +49,38 @@ def main(
     """Execute the runs that are missing, keep their records, and write the pages of the benchmark.
 
     It can be stopped at any moment, by Ctrl-C or by a signal: the same command goes on. A finished run is
-    found again, an unfinished one is resumed. Exit code 1 where runs are not done at the end.
+    found again, by its directory or its record, and an unfinished one is resumed. A record is written as each
+    run ends. Exit code 1 where runs are not done at the end.
     """
     keys = chosen(only, [part.key for part in PARTS])
     runs, size = runs.resolve(), TOY if toy else FULL
     places = Places(ROOT / "docs", RECORDS, ROOT / "README.md")
     if toy:
         places = Places(runs / "docs", runs / "docs" / "benchmark" / "records", None)
-    if pages and not runs.is_dir():  # of a clone, which has the records alone
-        write_pages(places, runs)
-        return
-    if background and not what_is_left:
+    if background and not (what_is_left or pages):
         detach(runs)
         return
     root = None if data_root is None else data_root.resolve()
     where = Place(root, places.records, only_listed=what_is_left or pages)
-    todo = jobs_of(plan(keys, size, where), runs)
+    others = [part.key for part in PARTS if part.key not in keys]  # which the pages have, too
+    planned = [*plan(keys, size, where), *plan(others, size, where._replace(only_listed=True))]
+    every = jobs_of(planned, runs, places.records)
+    todo = [job for job in every if job.planned.key in keys]
     if what_is_left:
         typer.echo("\n".join(listed(keys, todo, jobs)))
         return
-    left = [] if pages else execute(todo, runs, jobs)
-    for key in keys:
+    left = [] if pages else execute(todo, runs, Limits(jobs, 60 * minutes), recorder(places.records))
+    for key in keys if runs.is_dir() else ():
         keep(key, [job.path for job in todo if job.planned.key == key], places.records)
-    write_pages(places, runs)
+    write_pages(places, runs, every)
     if left:
         typer.echo(f"{len(left)} of {len(todo)} runs are not done: {runs / 'publish.log'}", err=True)
         raise typer.Exit(code=1)
+
+
+def recorder(records: Path) -> Callable[[Job], object]:
+    """Return what keeps the record of a run that has ended."""
+    return lambda job: keep(job.planned.key, [job.path], records)
 
 
 def listed(keys: Sequence[str], todo: Sequence[Job], at_once: int) -> list[str]:

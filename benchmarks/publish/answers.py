@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from benchmarks.publish.book import Book
 from benchmarks.publish.winners import Measure, Ranking, Record, model_of, number, ranking, score
 from genbench.report.formats.markdown import rows_markdown
 
@@ -62,17 +63,17 @@ NEEDS = (
 """Needs in the order of the table; each is answered by one part, with a link to its page."""
 
 
-def answers(records: Callable[[str], Sequence[Record]]) -> str:
-    """Return a table with a row for each need that the records answer, and a sentence for each, as Markdown.
-
-    records: the key of a part -> the records of its runs.
+def answers(book: Book) -> str:
+    """Return a table with a row for each need that the records answer, and a sentence for each, as Markdown,
+    with the runs that its numbers are without.
     """
-    found = [(need, of_need(need, records(need.part))) for need in NEEDS]
+    found = [(need, of_need(need, book[need.part].records)) for need in NEEDS]
     known = [(need, ranked) for need, ranked in found if ranked is not None]
     rows = [[need.need, *row(need, ranked), need.part] for need, ranked in known]
     heads = ["you need", "measure", "best", "then", "measured in"]
     sentences = [
-        f"- **{need.need.capitalize()}** ([{need.part}]({need.part}.md)): {ranked.sentence}"
+        f"- **{need.need.capitalize()}** ([{need.part}]({need.part}.md)): "
+        f"{' '.join([ranked.sentence, *book[need.part].gaps])}"
         for need, ranked in known
     ]
     missing = [need.need for need, ranked in found if ranked is None]

@@ -1,53 +1,50 @@
 """The runs of the benchmark, one process each: found again by their identity, resumed, or begun."""
 
-import os
-import signal
-import subprocess
-import sys
+import math
+import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
 from typing import Literal, NamedTuple
 
 import typer
 from hydra import compose
 
-from benchmarks.commands import ROOT
 from benchmarks.publish.planned import Later, Planned
+from benchmarks.publish.processes import allowed, is_stopping, process, stopping
+from benchmarks.publish.records import CONDITIONS, is_recorded, read_records
 from genbench.app.composing_memory import same_choices
 from genbench.app.in_process import composed
-from genbench.app.run_names import run_dir
+from genbench.app.run_names import identity, run_dir
 from genbench.app.search_path import composing
+from genbench.records.files import write_json_atomic
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
 
-__all__ = ["Job", "State", "execute", "jobs_of", "seconds_left"]
+__all__ = ["Job", "Limits", "State", "execute", "jobs_of", "seconds_left"]
 
 State = Literal["missing", "unfinished", "failed", "unmeasured", "done"]
-RUNNING = set[subprocess.Popen[bytes]]()
-"""Processes of the runs that are at work."""
-SMOOTH = {
-    "MALLOC_TRIM_THRESHOLD_": "2000000000",
-    "MALLOC_MMAP_THRESHOLD_": "2000000000",
-    "MALLOC_TOP_PAD_": "200000000",
-}
-"""Variables by which glibc keeps memory that is freed, which is requested again a moment later."""
 
 
 class Job(NamedTuple):
-    """A planned run with the directory that its identity names."""
+    """A planned run with the directory that its identity names.
+
+    recorded: how it ended, by its record in the repository; None where it has none, or one without all that
+    is measured later.
+    """
 
     planned: Planned
     path: Path
+    recorded: Literal["done", "failed"] | None = None
 
     @property
     def state(self) -> State:
         """How far it is: its run missing, unfinished or failed; done with all that is measured later."""
+        if self.recorded is not None:
+            return self.recorded
         status = Run(self.path).status
         if status is None:
             return "missing"
@@ -71,19 +68,26 @@ class Job(NamedTuple):
         return training + sum(later.seconds for later in self.unmeasured)
 
 
-def jobs_of(plan: Sequence[Planned], runs: Path) -> list[Job]:
-    """Return the runs of a plan with their directories below a folder, which their configurations name.
+def jobs_of(plan: Sequence[Planned], runs: Path, records: Path) -> list[Job]:
+    """Return the runs of a plan with their directories below a folder, which their configurations name, and
+    how they ended where they are recorded: a run of the same identity counts wherever it was executed.
 
     Raises hydra's or omegaconf's error, or ValueError, on a run that cannot be composed.
     """
-    found = []
+    known = {key: read_records(key, records) for key in {planned.key for planned in plan}}
+    ends = {
+        (key, record["about"].get("identity")): record for key, found in known.items() for record in found
+    }
+    jobs = []
     with composing(), same_choices():
         for planned in plan:
             words = [*planned.words, f"runs_dir={runs}"]
             cfg = compose("config", overrides=words, return_hydra_config=True)
             with composed(cfg):
-                found.append(Job(planned, run_dir(cfg)))
-    return found
+                whole = identity(cfg)
+                record = ends.get((planned.key, whole))
+                jobs.append(Job(planned, run_dir(cfg, whole), is_recorded(record, planned, records)))
+    return jobs
 
 
 def seconds_left(jobs: Sequence[Job], at_once: int) -> float:
@@ -91,109 +95,97 @@ def seconds_left(jobs: Sequence[Job], at_once: int) -> float:
     return sum(job.seconds for job in jobs) / at_once
 
 
-def execute(jobs: Sequence[Job], runs: Path, at_once: int) -> list[Job]:
-    """Work on all runs that are not done, so many at a time, each with one thread on a core of its own, and
+class Limits(NamedTuple):
+    """How runs are executed: so many at a time, none that would end more than so many seconds from now."""
+
+    at_once: int = 1
+    seconds: float = math.inf
+
+
+def execute(
+    jobs: Sequence[Job], runs: Path, limits: Limits, ended: Callable[[Job], object] = lambda job: None
+) -> list[Job]:
+    """Work on all runs that are not done, in their order, each with one thread on a core of its own, and
     return those that are not done at the end. A run that failed by itself is a result, and not repeated.
 
-    A line is printed as each begins and ends. Ctrl-C or SIGTERM stops the runs after their current step; the
-    same command continues them.
+    A line is printed as each begins and ends, and `ended` is called with it, one at a time. Ctrl-C or SIGTERM
+    stops the runs after their current step, a second one at once; the same command continues them.
     """
     todo = [job for job in jobs if job.state not in ("done", "failed")]
-    cores = SimpleQueue[int]()
-    for place in range(at_once):
-        cores.put(allowed()[place % len(allowed())])
-    announcer = Announcements(todo, at_once)
+    session = Session(todo, runs, limits, ended)
     with stopping():
-        if at_once == 1:
+        if limits.at_once == 1:
             for job in todo:
-                work(job, runs, cores, announcer)
+                session.work(job)
         else:
-            pool = ThreadPoolExecutor(at_once)
-            try:
-                for future in [pool.submit(work, job, runs, cores, announcer) for job in todo]:
+            with ThreadPoolExecutor(limits.at_once) as pool:
+                for future in [pool.submit(session.work, job) for job in todo]:
                     future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)  # after Ctrl-C no other run begins
     return [job for job in todo if job.state not in ("done", "failed")]
 
 
-@contextmanager
-def stopping() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, and the runs with it, which save their state."""
+class Session:
+    """The execution of some runs: a line for each as it begins and ends, with the time that is left of all.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        for started in list(RUNNING):
-            started.send_signal(signal.SIGTERM)
-        raise KeyboardInterrupt
+    Its workers share the cores, one each.
+    """
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __init__(
+        self, todo: Sequence[Job], runs: Path, limits: Limits, ended: Callable[[Job], object]
+    ) -> None:
+        self.runs, self.at_once, self.ended = runs, limits.at_once, ended
+        self.until = time.monotonic() + limits.seconds
+        self.left = {job.path: job.seconds for job in todo}
+        self.total, self.count, self.lock = len(todo), 0, threading.Lock()
+        self.cores = SimpleQueue[int]()
+        for place in range(limits.at_once):
+            self.cores.put(allowed()[place % len(allowed())])
 
-
-def allowed() -> list[int]:
-    """Return the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))
-
-
-class Announcements:
-    """A line for each run as it begins and ends, with the time that is left of all."""
-
-    def __init__(self, todo: Sequence[Job], at_once: int) -> None:
-        self.left, self.at_once = {id(job): job.seconds for job in todo}, at_once
-        self.total, self.ended, self.lock = len(todo), 0, threading.Lock()
-
-    def begin(self, job: Job) -> None:
-        """Print that a run begins."""
-        with self.lock:
-            eta = duration(sum(self.left.values()) / self.at_once)
-            typer.echo(f"[{self.ended}/{self.total}] {job.planned.key}: {job.path.name}, ETA {eta}", err=True)
-
-    def end(self, job: Job, seconds: float) -> None:
-        """Print how a run ended, and after which time."""
-        with self.lock:
-            self.left.pop(id(job))
-            self.ended += 1
-            line = f"[{self.ended}/{self.total}] {job.path.name}: {job.state} after {duration(seconds)}"
-            typer.echo(line, err=True)
-
-
-def work(job: Job, runs: Path, cores: SimpleQueue[int], announcer: Announcements) -> None:
-    """Train one run to its end, and measure what is measured later."""
-    core, begun = cores.get(), time.monotonic()
-    try:
-        announcer.begin(job)
-        log = runs / "publish.log"
-        if job.state in ("missing", "unfinished"):
-            process(["main.py", *job.planned.words, f"runs_dir={runs}"], core, log)
-        if job.state == "unmeasured":
-            for later in job.unmeasured:
-                places = {"RUN": str(job.path), "OUT": str(job.path / later.name)}
-                (job.path / later.name).parent.mkdir(parents=True, exist_ok=True)
-                process(["-m", *(places.get(word, word) for word in later.words)], core, log)
-    finally:
-        cores.put(core)
-        announcer.end(job, time.monotonic() - begun)
-
-
-def process(words: Sequence[str], core: int, log: Path) -> int:
-    """Run `python WORDS` on one core with one thread, its output at the end of a file; returns its code."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
-        started = subprocess.Popen(
-            [sys.executable, *words], cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT
-        )
-        RUNNING.add(started)
+    def work(self, job: Job) -> None:
+        """Train one run to its end, and measure what is measured later. Nothing is done once the process is
+        asked to stop, or where the run would end after the limit.
+        """
+        begun = time.monotonic()
+        if is_stopping() or begun + job.seconds > self.until:
+            return
+        core = self.cores.get()
         try:
-            with suppress(ProcessLookupError):  # it has ended already
-                os.sched_setaffinity(started.pid, {core})
-            return started.wait()
+            with self.lock:
+                eta = duration(sum(self.left.values()) / self.at_once)
+                line = f"[{self.count}/{self.total}] {job.planned.key}: {job.path.name}, ETA {eta}"
+                typer.echo(line, err=True)
+            self.advance(job, core)
         finally:
-            RUNNING.discard(started)
+            self.cores.put(core)
+            with self.lock:
+                self.left.pop(job.path, None)
+                self.count += 1
+                took = duration(time.monotonic() - begun)
+                line = f"[{self.count}/{self.total}] {job.path.name}: {job.state} after {took}"
+                typer.echo(line, err=True)
+                self.ended(job)
 
+    def advance(self, job: Job, core: int) -> None:
+        """Train and measure one run on a core, as far as it still has to be."""
+        log = self.runs / "publish.log"
+        if job.state in ("missing", "unfinished"):
+            process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
+            if job.path.is_dir():
+                write_json_atomic(job.path / CONDITIONS, {"threads": 1, "runs_at_once": self.at_once})
+        for later in job.unmeasured if job.state == "unmeasured" else []:
+            if not is_stopping():
+                self.measure(job, later, core)
 
-def environment() -> Mapping[str, str]:
-    """Return the environment of a run: one thread, and memory that is kept."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **SMOOTH}
+    def measure(self, job: Job, later: Later, core: int) -> None:
+        """Take one measurement of a finished run. Its result is in its place once it is complete: a
+        sweep that is stopped leaves a table of some rows.
+        """
+        to = job.path / later.name
+        out = to.with_name(f"partial-{to.name}")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir():
+            shutil.rmtree(out)
+        places = {"RUN": str(job.path), "OUT": str(out)}
+        words = ["-m", *(places.get(word, word) for word in later.words)]
+        if process(words, core, self.runs / "publish.log") == 0:
+            out.replace(to)

@@ -83,7 +83,7 @@ def curve_figure(records: Sequence[Record], path: Path) -> bool:
             values = [x for name, x in event.items() if is_training_fid(name)]
             if values and "training_seconds" in event and number(values[0]) is not None:
                 series.setdefault(model_of(record), []).append((event["training_seconds"], values[0]))
-    return lines(series, path, "seconds of training", "FID of 200 samples ↓", log_x=False, log_y=True)
+    return lines(series, path, "seconds of training", "FID of quick evaluations ↓", log_x=False, log_y=True)
 
 
 def is_training_fid(name: str) -> bool:
@@ -104,8 +104,8 @@ def first_seeds(records: Sequence[Record]) -> list[Record]:
 
 
 def cost_figure(records: Sequence[Record], path: Path) -> bool:
-    """Draw the FID against the seconds of a sample, a point for each model with the standard deviation over
-    its seeds, and the Pareto front; False where fewer than two models have both.
+    """Draw the FID against the seconds of a sample, a point for each model with the range over its seeds,
+    and the Pareto front; False where fewer than two models have both.
     """
     seconds = Measure("s", -1, lambda record: number(record["result"]["cost"].get("seconds_per_image")))
     finished = [record for record in records if record.get("result")]
@@ -151,7 +151,14 @@ def heat_figure(records: Sequence[Record], rows: str, columns: str, path: Path) 
         axes.set(xlabel=columns, ylabel=rows, title="FID ↓, mean over seeds")
         for i, line in enumerate(means):
             for j, value in enumerate(line):
-                axes.text(j, i, f"{value:.3g}", ha="center", va="center", color="white")
+                axes.text(
+                    j,
+                    i,
+                    "–" if math.isnan(value) else f"{value:.3g}",
+                    ha="center",
+                    va="center",
+                    color="white",
+                )
     return True
 
 

@@ -1,5 +1,6 @@
 """The pages of the benchmark, made of the records: tables by the report, figures, and answers to needs."""
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from benchmarks.claim_list import CLAIMS
 from benchmarks.claims import page as claims_page
 from benchmarks.publish.answers import answers
+from benchmarks.publish.book import Book, Chapter
+from benchmarks.publish.execute import Job
 from benchmarks.publish.figures import (
     SCALES,
     STEPS,
@@ -21,11 +24,11 @@ from benchmarks.publish.figures import (
     sweep_table,
 )
 from benchmarks.publish.plan import PARTS, Part
-from benchmarks.publish.records import read_records, strip_path, unpack
+from benchmarks.publish.records import CONDITIONS, strip_path, unpack
 from benchmarks.publish.winners import Record, model_of
 from genbench.records.files import atomic_file
 from genbench.records.units import device_words
-from genbench.report.compare import Comparison, compare
+from genbench.report.compare import Comparison
 from genbench.report.formats.markdown import markdown
 from genbench.report.table import Query
 
@@ -51,26 +54,26 @@ class Places(NamedTuple):
     readme: Path | None
 
 
-def write_pages(places: Places, runs: Path) -> None:
-    """Write docs/benchmark, the blocks of the README and of the families' pages, and docs/claims.md where all
-    of its runs are recorded. Nothing but the records is read.
+def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
+    """Write docs/benchmark of the planned runs that are recorded, and say which are not; docs/claims.md where
+    all of its runs are. The blocks of the README and of the families' pages are replaced once the first part
+    has a run of every model.
 
     runs: the directory of the runs, in which the records are unpacked for a moment.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    folder = places.docs / "benchmark"
-    written = [part for part in PARTS if read_records(part.key, places.records)]
+    folder, book = places.docs / "benchmark", Book(jobs, places.records, runs)
+    written = [part for part in PARTS if book[part.key].records]
     for part in written:
         if part.key != "claims":
-            write(folder / f"{part.key}.md", part_page(part, places, runs))
-    write(folder / "index.md", index_page(written, places))
-    if places.readme is not None and FIRST in {part.key for part in written}:
-        own = blocks(places, runs)
-        write(places.readme, between(places.readme.read_text(), own))
+            write(folder / f"{part.key}.md", part_page(part, places, book))
+    write(folder / "index.md", index_page(written, book))
+    if places.readme is not None and book[FIRST].has_every_row:
+        write(places.readme, between(places.readme.read_text(), blocks(places, book)))
         for page in sorted((places.docs / "families").glob("*.md")):
-            found = family_block(page.stem, places, runs)
+            found = family_block(page.stem, book)
             write(page, between(page.read_text(), {"row": found} if found else {}))
-    write_claims(places, runs)
+    write_claims(places, runs, book)
 
 
 def write(path: Path, text: str) -> None:
@@ -91,31 +94,23 @@ def between(text: str, parts: Mapping[str, str]) -> str:
     return BLOCK.sub(part, text)
 
 
-def first_table(places: Places, runs: Path) -> Comparison:
+def first_table(book: Book) -> Comparison:
     """Lay out the table of the first part, with a few columns."""
-    results = [record.get("result") or {} for record in read_records(FIRST, places.records)]
+    results = [record.get("result") or {} for record in book[FIRST].records]
     has_bits = any(result.get("likelihood", {}).get("bits_per_dim") is not None for result in results)
     columns = [*COLUMNS[:1], *(["bits_per_dim"] if has_bits else []), *COLUMNS[1:]]
-    return compared(FIRST, places, runs, Query(columns=columns))
+    return book.compared(FIRST, Query(columns=columns))
 
 
-def compared(key: str, places: Places, runs: Path, query: Query) -> Comparison:
-    """Lay out the tables of the recorded runs of a part."""
-    with tempfile.TemporaryDirectory(dir=runs) as scratch:
-        unpack(key, places.records, Path(scratch))
-        return compare(Path(scratch), query, unfinished=True)
-
-
-def part_page(part: Part, places: Places, runs: Path) -> str:
+def part_page(part: Part, places: Places, book: Book) -> str:
     """Return the page of one part: what is equal, the conclusion and the tables of the report, figures."""
-    records = read_records(part.key, places.records)
-    table = markdown(compared(part.key, places, runs, Query()))
+    own = book[part.key]
+    records = own.records
+    table = markdown(book.compared(part.key, Query()))
     pictures = [f"![{words}]({path.name})" for words, path in figures(part.key, records, places)]
-    failed = sum(record.get("result") is None for record in records)
-    note = [f"{failed} of {len(records)} runs failed by themselves, and have no row."] if failed else []
     command = f"```sh\n{COMMAND} --only {part.key}\n```"
     swept = [text for each in (SCALES, STEPS) if (text := sweep_table(records, each))]
-    head = [f"# {part.title}", part.about, made_by(records), command, *note]
+    head = [f"# {part.title}", part.about, made_by(own), command, *own.gaps]
     return "\n\n".join([*head, *swept, table, *pictures])
 
 
@@ -142,31 +137,50 @@ def strips(key: str, records: Sequence[Record], places: Places) -> dict[str, Pat
     return dict(sorted((name, path) for name, path in pairs if path.is_file()))
 
 
-def made_by(records: Sequence[Record]) -> str:
-    """Return which machine, commits and versions the records of a part are of."""
-    devices = sorted({device_words(str(record["about"].get("device"))) for record in records})
-    commits = sorted({str((record["about"].get("git") or {}).get("commit"))[:12] for record in records})
-    torch = sorted({str((record["about"].get("versions") or {}).get("torch")) for record in records})
-    several = "s" if len(commits) > 1 else ""
-    facts = [f"device: {', '.join(devices)}", f"commit{several} {', '.join(commits)}"]
-    return f"{len(records)} runs; {'; '.join(facts)}; torch {', '.join(torch)}."
+def made_by(own: Chapter) -> str:
+    """Return which machine, commits and versions the records of a part are of, and how it was executed."""
+    abouts = [record["about"] for record in own.records]
+    devices = sorted({device_words(str(about.get("device"))) for about in abouts})
+    commits = sorted({str((about.get("git") or {}).get("commit"))[:12] for about in abouts})
+    torch = sorted({str((about.get("versions") or {}).get("torch")) for about in abouts})
+    precisions = sorted({str(about.get("precision")) for about in abouts})
+    facts = [
+        f"device: {', '.join(devices)}",
+        f"precision {', '.join(precisions)}",
+        *conditions(own.records),
+        f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}",
+        f"torch {', '.join(torch)}",
+    ]
+    others = f" {own.others} recorded runs of other settings are not shown." if own.others else ""
+    return f"{len(abouts)} of {len(own.planned)} runs; {'; '.join(facts)}.{others}"
 
 
-def index_page(written: Sequence[Part], places: Places) -> str:
+def conditions(records: Sequence[Record]) -> list[str]:
+    """Return in how many threads runs were executed, and how many at once, where this is recorded."""
+    found = [record["files"][CONDITIONS] for record in records if CONDITIONS in record["files"]]
+    words = {
+        f"{one['threads']} thread{'s' * (one['threads'] > 1)} each, {one['runs_at_once']} at once"
+        for one in map(json.loads, found)
+    }
+    return [" or ".join(sorted(words))] if words else []
+
+
+def index_page(written: Sequence[Part], book: Book) -> str:
     """Return the first page: which model for which need, and what was measured."""
-    listed = [f"- [{part.title}]({part.key}.md)" for part in written if part.key != "claims"]
+    listed = [f"- [{part.title}]({part.key}.md){progress(book[part.key])}" for part in written]
     missing = [part.title for part in PARTS if part not in written]
-    found = answers(lambda key: read_records(key, places.records))
     return "\n\n".join(
         [
             "# Benchmark",
             "## Which one should I use?",
-            found or "Not measured yet.",
-            "Tests are two-sided at 95 %, over training seeds; a model of one seed is better than nothing. "
-            "[The protocol](../protocol.md) explains each measure, [choosing](../choosing.md) how to decide "
-            "on images of your own.",
+            answers(book) or "Not measured yet.",
+            "Tests are two-sided at 95 %, over training seeds. A row of one seed is better than nothing, but "
+            "it is no test. [The protocol](../protocol.md) explains each measure, "
+            "[choosing](../choosing.md) how to decide on images of your own.",
             "## What was measured",
-            "\n".join(listed) or "Nothing yet.",
+            "Networks compute in fp32 in every run, also where `precision=auto` would choose bf16, so that "
+            "the tables of all machines compare.",
+            "\n".join(listed).replace("(claims.md)", "(../claims.md)") or "Nothing yet.",
             *([f"Not measured yet: {', '.join(missing)}."] if missing else []),
             f"```sh\n{COMMAND} --list  # what is left, and how long it takes\n{COMMAND}  # go on, and make "
             f"these pages\n{COMMAND} --pages  # make these pages again, of the records\n```",
@@ -174,35 +188,42 @@ def index_page(written: Sequence[Part], places: Places) -> str:
     )
 
 
-def blocks(places: Places, runs: Path) -> dict[str, str]:
-    """Return the blocks of the README: the answers, the first table, and the samples."""
-    found = first_table(places, runs)
+def progress(own: Chapter) -> str:
+    """Return how many of the planned runs are recorded, where some are not."""
+    return f": {len(own.records)} of {len(own.planned)} runs so far" if own.missing else ""
+
+
+def blocks(places: Places, book: Book) -> dict[str, str]:
+    """Return the blocks of the README: the answers, the first table, and the samples where there are some."""
     about = next(part.about for part in PARTS if part.key == FIRST)
-    picture = f"![Samples of each model, not chosen](docs/benchmark/{FIRST}-samples.png)"
-    return {
-        "table": f"Fashion-MNIST, {about}\n\n{markdown(found)}",
-        "picture": picture,
-        "answers": answers(lambda key: read_records(key, places.records)).replace("](", "](docs/benchmark/"),
+    own = book[FIRST]
+    notes = "\n\n".join([f"Fashion-MNIST, {about} {made_by(own)}", *own.gaps])
+    found = {
+        "table": f"{notes}\n\n{markdown(first_table(book))}",
+        "answers": answers(book).replace("](", "](docs/benchmark/"),
     }
+    samples = Path("benchmark") / f"{FIRST}-samples.png"
+    if (places.docs / samples).is_file():
+        found["picture"] = f"![Samples of each model, not chosen](docs/{samples})"
+    return found
 
 
-def family_block(family: str, places: Places, runs: Path) -> str:
+def family_block(family: str, book: Book) -> str:
     """Return the row of a family in the first table, empty where it has none."""
-    if family not in {model_of(record) for record in read_records(FIRST, places.records)}:
+    if family not in {model_of(record) for record in book[FIRST].records}:
         return ""
-    found = first_table(places, runs)
-    lines = [line for line in markdown(found).splitlines() if line.startswith("|")]
+    lines = [line for line in markdown(first_table(book)).splitlines() if line.startswith("|")]
     own = [line for line in lines[2:] if re.match(rf"\| {family} +\|", line)]
     page = f"[Fashion-MNIST, at equal seconds](../benchmark/{FIRST}.md):"
-    return "\n".join([page, "", *lines[:2], *own])
+    return "\n".join([page, "", *lines[:2], *own]) if own else ""
 
 
-def write_claims(places: Places, runs: Path) -> None:
+def write_claims(places: Places, runs: Path, book: Book) -> None:
     """Write docs/claims.md where the runs of every claim are recorded, else leave it as it is."""
-    if not read_records("claims", places.records):
+    if not (records := book["claims"].records):
         return
     with tempfile.TemporaryDirectory(dir=runs) as scratch:
-        unpack("claims", places.records, Path(scratch))
+        unpack(records, Path(scratch))
         text, missing = claims_page(Path(scratch), CLAIMS)
     if not missing:
         write(places.docs / "claims.md", text)

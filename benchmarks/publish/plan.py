@@ -25,14 +25,14 @@ PARTS = (
     Part(
         "fashion_mnist",
         "Fashion-MNIST, at equal seconds",
-        "600 seconds of training each, one thread, two runs at once on two cores. Three seeds of six "
-        "families with a preset for these data; others have one seed, and settings made for digits.",
+        "600 seconds of training each. Three seeds of six families with a preset for these data; others "
+        "have one seed, and settings made for digits.",
         runs.fashion_mnist,
     ),
     Part(
         "digits_seconds",
         "Digits, at equal seconds",
-        "120 seconds of training each, one thread, three seeds.",
+        "120 seconds of training each, three seeds.",
         runs.digits_seconds,
     ),
     Part(
@@ -40,27 +40,6 @@ PARTS = (
         "Digits, every model with its own budget",
         "The budget that each model's options have; budgets differ, so nothing is ranked.",
         runs.digits_defaults,
-    ),
-    Part(
-        "tiny_data",
-        "100 images",
-        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
-        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
-        "that are no copies.",
-        runs.tiny_data,
-    ),
-    Part(
-        "time_to_target",
-        "Time to a target",
-        "Fashion-MNIST: seconds of training until the FID of the samples comes to ten times that of real "
-        "held-out images, at most 1,800. Not reached is a result.",
-        runs.time_to_target,
-    ),
-    Part(
-        "heat_map",
-        "Noise schedule and loss of a DDPM",
-        "Digits, 60,000 images each, three seeds; everything else is the default.",
-        runs.heat_map,
     ),
     Part(
         "few_steps",
@@ -76,10 +55,10 @@ PARTS = (
         runs.guidance,
     ),
     Part(
-        "text",
-        "Images of a text",
-        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
-        runs.text,
+        "heat_map",
+        "Noise schedule and loss of a DDPM",
+        "Digits, 60,000 images each, three seeds; everything else is the default.",
+        runs.heat_map,
     ),
     Part(
         "gaussians",
@@ -88,10 +67,31 @@ PARTS = (
         runs.gaussians,
     ),
     Part(
+        "tiny_data",
+        "100 images",
+        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
+        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
+        "that are no copies.",
+        runs.tiny_data,
+    ),
+    Part(
         "stability",
         "Stability",
-        "Digits, 20,000 images each: three factors on the learning rate of each model, three seeds.",
+        "Digits, 20,000 images each: three factors on the learning rates of four models, three seeds.",
         runs.stability,
+    ),
+    Part(
+        "time_to_target",
+        "Time to a target",
+        "Fashion-MNIST: seconds of training until the FID of the samples comes to ten times that of real "
+        "held-out images, at most 1,800. Not reached is a result.",
+        runs.time_to_target,
+    ),
+    Part(
+        "text",
+        "Images of a text",
+        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
+        runs.text,
     ),
     Part(
         "claims",
@@ -100,9 +100,16 @@ PARTS = (
         runs.claims,
     ),
 )
-"""All parts, in the order in which they are executed and stand on the pages."""
+"""All parts, in the order in which they are executed and stand on the pages: what most depends on, first."""
 
 
 def plan(keys: Sequence[str], size: Size, where: Place) -> list[Planned]:
-    """Return the runs of some parts, in the order of the parts."""
-    return [each for part in PARTS if part.key in keys for each in part.runs(size, where)]
+    """Return the runs of some parts, in the order of the parts, and in each by seeds: a part that is
+    interrupted has one seed of every row before any has two.
+    """
+    return [
+        each
+        for part in PARTS
+        if part.key in keys
+        for each in sorted(part.runs(size, where), key=lambda each: each.seed)
+    ]

@@ -76,3 +76,20 @@ class Planned(NamedTuple):
     words: tuple[str, ...]
     seconds: float
     later: tuple[Later, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run: that of its overrides, 0 where they have none."""
+        return int(self.chosen("seed", "0"))
+
+    @property
+    def model(self) -> str:
+        """The model of the run: that of its overrides, which for presets of a sweep is a DDPM unless they
+        name another one.
+        """
+        return self.chosen("model", "ddpm")
+
+    def chosen(self, key: str, default: str) -> str:
+        """Return the value that the overrides give to a key."""
+        found = [word.partition("=")[2] for word in self.words if word.startswith(f"{key}=")]
+        return found[-1] if found else default

@@ -7,24 +7,38 @@ import json
 import lzma
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from benchmarks.commands import ROOT
+from benchmarks.publish.planned import Planned
 from genbench.records.files import atomic_file, read_json, write_json_atomic
 from genbench.records.json_lines import parse_lines
 from genbench.records.metric_name import is_metric
 from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
-__all__ = ["RECORDS", "keep", "read_records", "record_of", "strip_path", "unpack"]
+__all__ = [
+    "CONDITIONS",
+    "RECORDS",
+    "is_recorded",
+    "keep",
+    "read_records",
+    "record_of",
+    "strip_path",
+    "unpack",
+]
 
 RECORDS = ROOT / "docs" / "benchmark" / "records"
+STRIP = "strip.png"
+"""File in the directory of a run with a row of its samples, which the repository keeps beside its record."""
 POINTS = 40
 """Events of a log that are kept at most, beside those with scores."""
 OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
-MEASURED = ("halves.json", "sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv")
-"""Files that later measurements leave in the directory of a run."""
+CONDITIONS = "conditions.json"
+"""File in the directory of a run with its threads, and how many runs were executed at once."""
+MEASURED = (CONDITIONS, "halves.json", "sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv")
+"""Files of a few lines in the directory of a run that its record holds, beside what genbench writes."""
 MACHINE = ("runs_dir", "data.root")
 """Overrides with folders of the machine, which are no part of a record."""
 AXES = ("images_seen", "training_seconds")
@@ -44,7 +58,7 @@ def keep(part: str, folders: Sequence[Path], records: Path) -> Path | None:
     with atomic_file(path) as file:
         file.write(lzma.compress(lines.encode(), preset=9))
     for folder in folders:
-        if (strip := folder / "strip.png").is_file():
+        if (strip := folder / STRIP).is_file():
             to = strip_path(part, folder.name, records)
             to.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(to) as file:
@@ -60,6 +74,22 @@ def path_of(part: str, records: Path) -> Path:
 def strip_path(part: str, run: str, records: Path) -> Path:
     """Return the picture with a row of samples of a run."""
     return records / "strips" / f"{part}-{run}.png"
+
+
+def is_recorded(
+    record: Mapping[str, Any] | None, planned: Planned, records: Path
+) -> Literal["done", "failed"] | None:
+    """Return how a planned run ended, by its record; None where it has none, or one that lacks something
+    that is measured later.
+    """
+    if record is None:
+        return None
+    if record.get("result") is None:
+        return "failed"
+    strip = [STRIP] if strip_path(planned.key, record["run"], records).is_file() else []
+    known = [*record["files"], *strip]
+    names = [f"{later.name}/" for later in planned.later]
+    return "done" if all(any(f"{file}/".startswith(name) for file in known) for name in names) else None
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:
@@ -124,12 +154,9 @@ def read_records(part: str, records: Path) -> list[dict[str, Any]]:
     return [*parse_lines(lzma.decompress(path.read_bytes())).objects.values()]
 
 
-def unpack(part: str, records: Path, folder: Path) -> list[Path]:
-    """Write the records of a part as directories of runs below a folder, as reports read them; returns these,
-    none where there are no records.
-    """
-    found = read_records(part, records)
-    return [unpacked(record, folder / record["group"] / record["run"]) for record in found]
+def unpack(records: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Write records as directories of runs below a folder, as reports read them; returns these."""
+    return [unpacked(record, folder / record["group"] / record["run"]) for record in records]
 
 
 def unpacked(record: Mapping[str, Any], here: Path) -> Path:

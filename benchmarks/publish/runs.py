@@ -3,6 +3,8 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from benchmarks.publish.measure import target
 from benchmarks.publish.planned import Later, Place, Planned, Size
 from genbench.config.groups import option_file, options
@@ -47,10 +49,12 @@ def models() -> list[str]:
 
 def run(part: str, size: Size, words: Sequence[str], seconds: float, *later: Later) -> Planned:
     """Return a planned run with what all have in common, and with what makes its model small in a toy."""
-    model = next((word.partition("=")[2] for word in words if word.startswith("model=")), "ddpm")
-    short = () if size.name == "full" else ("trainer.sample_every_images=null", *size.small.get(model, ()))
     common = (f"name={part}", "tracker=jsonl", "device=cpu", "precision=fp32", "trainer.animation=null")
-    return Planned(part, (*words, *common, *short), seconds, later)
+    planned = Planned(part, (*words, *common), seconds, later)
+    if size.name == "full":
+        return planned
+    short = ("trainer.sample_every_images=null", *size.small.get(planned.model, ()))
+    return planned._replace(words=(*planned.words, *short))
 
 
 def equal_seconds(size: Size, seconds: float) -> list[str]:
@@ -105,8 +109,23 @@ def preset(name: str) -> Iterator[list[str]]:
     path = option_file("sweep", name)
     assert path is not None
     params: Mapping[str, object] = read_option(path)["hydra"]["sweeper"]["params"]
-    values = [[f"{key}={value}" for value in str(text).split(",")] for key, text in params.items()]
+    values = [each_value(f"{key}={plain(value)}") for key, value in params.items()]
     yield from (list(job) for job in itertools.product(*values))
+
+
+def plain(value: object) -> str:
+    """Return a value of a YAML file as it is written on a command line."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def each_value(words: str) -> list[str]:
+    """Return the overrides of one key, one for each value that a sweep has of it; a list is one value."""
+    (found,) = OverridesParser.create().parse_overrides([words])
+    if not found.is_sweep_override():
+        return [words]
+    return [f"{found.get_key_element()}={value}" for value in found.sweep_string_iterator()]
 
 
 def heat_map(size: Size, where: Place) -> Iterator[Planned]:
@@ -197,5 +216,5 @@ def claims(size: Size, where: Place) -> Iterator[Planned]:
         assert path is not None
         if name.startswith("claims_") and "image_folder" not in path.read_text():
             for words in preset(name):
-                own = (f"sweep={name}", *words, "tracker=jsonl", "device=cpu")
+                own = (f"sweep={name}", "hydra.mode=RUN", *words, "tracker=jsonl", "device=cpu")
                 yield Planned("claims", own, 40)

@@ -82,27 +82,40 @@ def text_of(x: Estimate, digits: int | None) -> str:
     return f"{rounded(x.mean, places)} {uncertainty(x, places)}".strip()
 
 
-def few(single: Sequence[str], total: int) -> str:
-    """Return who has a single seed, with the verb, as the subject of a sentence."""
-    if len(single) == total:
-        return "all models have"
-    more = f" and {len(single) - 2} more" if len(single) > 2 else ""
-    return f"{', '.join(single[:2])}{more} {'has' if len(single) == 1 else 'have'}"
+def some(names: Sequence[str]) -> str:
+    """Return names as the subject of a sentence: all of up to three, else two and the number of the rest."""
+    shown = [*names] if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def sentence(names: Sequence[str], found: Sequence[Estimate], texts: Sequence[str], measure: Measure) -> str:
     """Return who has the best number, and how sure its lead is; names and estimates from best to worst."""
     way = "lowest" if measure.better < 0 else "highest"
+    best = [name for name, x in zip(names, found, strict=True) if x.mean == found[0].mean]
+    if len(best) > 1:
+        return f"{some(best)} share the {way} {measure.title} ({texts[0]})."
     lead = f"{names[0]} has the {way} {measure.title} ({texts[0]})"
     if len(names) < 2:
-        return f"{lead}; no other model was measured."
-    rest = f"its lead over {names[1]} ({texts[1]})"
-    if (test := leader(found, measure.better)) is None:
-        single = [name for name, x in zip(names, found, strict=True) if x.std is None]
-        return f"{lead}; {rest} cannot be tested, since {few(single, len(names))} one seed."
+        return f"{lead}; no other model has a number."
+    return f"{lead}; {tested(names, found, texts, measure)}."
+
+
+def tested(names: Sequence[str], found: Sequence[Estimate], texts: Sequence[str], measure: Measure) -> str:
+    """Return what a test says of the lead of the first of some models over those with several seeds."""
+    several = [i for i, x in enumerate(found) if x.std is not None]
+    single = [name for name, x in zip(names, found, strict=True) if x.std is None]
+    without = f"{some(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
+    test = leader([found[i] for i in several], measure.better)
+    if test is None or several[0] != 0:
+        who = "all models have one seed" if not several else without
+        return f"its lead over {names[1]} ({texts[1]}) cannot be tested, since {who}"
+    second, rival = (several[i] for i in (test.second, test.rival))
+    rest = f"its lead over {names[second]} ({texts[second]})"
+    untested = f"; {without}, and cannot be tested" if single else ""
     if test.is_significant:
-        every = "" if len(names) == 2 else " and every other model"
-        return f"{lead}; {rest}{every} is significant ({p_words(test.p_value)}, Welch's test)."
+        others = " and every other model" if len(several) > 2 else ""
+        more = " of several seeds" if single and others else ""
+        return f"{rest}{others}{more} is significant ({p_words(test.p_value)}, Welch's test){untested}"
     sure = "significant" if test.beats_second else "not significant"
-    rival = f", but not that over {names[test.rival]} ({p_words(test.p_value)})" if test.beats_second else ""
-    return f"{lead}; {rest} is {sure} ({p_words(test.p_of_second)}, Welch's test){rival}."
+    but = f", but not that over {names[rival]} ({p_words(test.p_value)})" if test.beats_second else ""
+    return f"{rest} is {sure} ({p_words(test.p_of_second)}, Welch's test){but}{untested}"

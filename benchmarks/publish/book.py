@@ -1,0 +1,90 @@
+"""What the pages are made of: the records of the planned runs, and which of these there are not."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.publish.execute import Job
+from benchmarks.publish.records import read_records, unpack
+from benchmarks.publish.winners import Record
+from genbench.report.compare import Comparison, compare
+from genbench.report.table import Query
+
+__all__ = ["Book", "Chapter"]
+
+
+class Chapter(NamedTuple):
+    """The runs of one part: those planned, with the records of those of them that have ended.
+
+    others: records of runs that are planned no more, such as those of other settings, which no page shows.
+    """
+
+    planned: Sequence[Job]
+    records: Sequence[Record]
+    others: int
+
+    @property
+    def missing(self) -> list[Job]:
+        """The planned runs without a record."""
+        known = {record["run"] for record in self.records}
+        return [job for job in self.planned if job.path.name not in known]
+
+    @property
+    def has_every_row(self) -> bool:
+        """True where a run of every model that is planned is recorded, be it of one seed."""
+        recorded = {job.path.name for job in self.planned} - {job.path.name for job in self.missing}
+        shown = {job.planned.model for job in self.planned if job.path.name in recorded}
+        return bool(shown) and shown == {job.planned.model for job in self.planned}
+
+    @property
+    def gaps(self) -> list[str]:
+        """Sentences on the planned runs that are not measured yet, and on those that failed, by model; none
+        where all have finished.
+        """
+        failed = {record["run"] for record in self.records if not record.get("result")}
+        found = []
+        if missing := self.counted(job.path.name for job in self.missing):
+            found.append(f"Not measured yet: runs of {missing}.")
+        if stopped := self.counted(failed):
+            found.append(f"Failed by themselves, so that no number is of them: runs of {stopped}.")
+        return found
+
+    def counted(self, runs: Iterable[str]) -> str:
+        """Return the models of some runs, by name, with how many of their planned ones these are."""
+        chosen = {*runs}
+        some = Counter(job.planned.model for job in self.planned if job.path.name in chosen)
+        total = Counter(job.planned.model for job in self.planned)
+        return ", ".join(f"{name} ({some[name]} of {total[name]})" for name in sorted(some))
+
+
+class Book:
+    """The chapters of a plan, by the keys of its parts."""
+
+    def __init__(self, jobs: Sequence[Job], records: Path, scratch: Path) -> None:
+        """scratch: a folder in which records are laid out for a moment, as reports read them."""
+        self.scratch = scratch
+        planned: dict[str, list[Job]] = {}
+        for job in jobs:
+            planned.setdefault(job.planned.key, []).append(job)
+        self.chapters = {key: chapter(key, own, records) for key, own in planned.items()}
+
+    def __getitem__(self, key: str) -> Chapter:
+        """Return the chapter of a part, an empty one where it has no run."""
+        return self.chapters.get(key, Chapter([], [], 0))
+
+    def compared(self, key: str, query: Query) -> Comparison:
+        """Lay out the tables of the recorded runs of a part."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            unpack(self[key].records, Path(folder))
+            return compare(Path(folder), query, unfinished=True)
+
+
+def chapter(key: str, planned: Sequence[Job], records: Path) -> Chapter:
+    """Read the records of the planned runs of a part."""
+    names = {job.path.name for job in planned}
+    found = read_records(key, records)
+    own = [record for record in found if record["run"] in names]
+    return Chapter(planned, own, len(found) - len(own))
