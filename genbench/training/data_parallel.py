@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 
 from genbench.generator import Generator, Loss, Y
@@ -30,12 +31,14 @@ class PhaseLoss(nn.Module):
 
 
 def phase_losses(
-    model: Generator, learned: dict[str, list[nn.Parameter]], count: int
+    model: Generator, learned: dict[str, list[nn.Parameter]], count: int, *, in_bf16: bool = False
 ) -> dict[str, nn.Module]:
     """Make the loss of each phase, to be given to `backward`; of `count` processes, one engine for each
     phase, which averages the gradients of that phase's parameters alone.
 
-    learned: the parameters of each phase. The model itself and its state dicts are not changed.
+    learned: the parameters of each phase. in_bf16: processes send each other gradients rounded to bfloat16,
+    after the parts of a batch have added theirs up in float32. The model itself and its state dicts are not
+    changed.
     """
     losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
     if count == 1:
@@ -45,12 +48,15 @@ def phase_losses(
             warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, in recent versions
             # Buffers are the loop's affair: it copies them once a step, and not before each part.
             # Parameters without a gradient in some steps are found, or the engine would wait for them.
-            losses[phase] = DistributedDataParallel(
+            engine = DistributedDataParallel(
                 losses[phase],
                 broadcast_buffers=False,
                 find_unused_parameters=True,
                 gradient_as_bucket_view=True,  # else each process holds its gradients twice
             )
+            if in_bf16:
+                engine.register_comm_hook(None, bf16_compress_hook)
+            losses[phase] = engine
     return losses
 
 

@@ -17,7 +17,14 @@ from genbench.training.loop import Recipe, Trainer
 from genbench.training.snapshots import MOST
 from genbench.training.step import only
 
-__all__ = ["check_cuda_graphs", "check_memory_of_batch", "check_snapshots", "check_times", "saved_bytes"]
+__all__ = [
+    "check_cuda_graphs",
+    "check_gradients",
+    "check_memory_of_batch",
+    "check_snapshots",
+    "check_times",
+    "saved_bytes",
+]
 
 MANY = 10_000
 """Bytes saved for each byte of an image, more than networks do: batches that fit by it are not measured."""
@@ -88,6 +95,17 @@ def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, 
         )
     if model.phases:
         model.check_replayable()
+
+
+def check_gradients(trainer: Trainer, *, alone: bool) -> None:
+    """Raise ValueError where trainer.gradients asks for a precision in which one process, which is `alone`,
+    would send its gradients to others.
+    """
+    if trainer.gradients != "fp32" and alone:
+        raise ValueError(
+            f"trainer.gradients is {trainer.gradients}, the precision in which processes exchange gradients, "
+            "and there is one process: use trainer.devices=2 or more, or trainer.gradients=fp32"
+        )
 
 
 def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:

@@ -3,9 +3,10 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -82,7 +83,13 @@ class Losses(Tracker):
         """Close nothing."""
 
 
-def losses(model: Generator, folder: Path, processes: Processes, accumulate: int) -> list[float]:
+def losses(
+    model: Generator,
+    folder: Path,
+    processes: Processes,
+    accumulate: int,
+    gradients: Literal["fp32", "bf16"] = "fp32",
+) -> list[float]:
     """The losses and gradient norms of a few steps, and the losses on validation images after each."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
@@ -92,7 +99,8 @@ def losses(model: Generator, folder: Path, processes: Processes, accumulate: int
     data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8)).divided(0.25)
     read_captions(model, data)
     tracker = Losses()
-    trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1, validate_every_images=1)
+    sizes = Trainer(batch_size=BATCH, accumulate=accumulate, gradients=gradients)
+    trainer = replace(sizes, log_every_images=1, validate_every_images=1)
     budget = Budget(images=BATCH * STEPS * len(model.phases))
     train(
         model,
@@ -122,8 +130,9 @@ def process(path: str, folder: str, which: str) -> None:
                 place = Path(folder, f"{number}-{accumulate}")
                 one = losses(make(), place / f"alone-{processes.index}", ALONE, accumulate)
                 two = losses(make(), place / "together", processes, accumulate)
+                half = two if accumulate > 1 else losses(make(), place / "bf16", processes, 1, "bf16")
                 if processes.first:
-                    (place / "losses.json").write_text(json.dumps([one, two]))
+                    (place / "losses.json").write_text(json.dumps([one, two, half]))
 
 
 @pytest.mark.parametrize("which", ["toy", pytest.param("families", marks=pytest.mark.slow)])
@@ -132,6 +141,9 @@ def test_two_processes_have_the_losses_and_gradient_norms_of_one(tmp_path: Path,
     found = sorted(tmp_path.rglob("losses.json"))
     assert found
     for path in found:
-        one, two = json.loads(path.read_text())
+        one, two, half = json.loads(path.read_text())
         assert len(one) >= STEPS
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6), path.parent.name  # sums in another order
+        # Gradients of 8 bits are off by 2^-8 at most, and Adam's steps of small ones by more.
+        assert (half == two) == path.parent.name.endswith("-2")
+        assert half == pytest.approx(two, rel=2e-2, abs=1e-3), path.parent.name
