@@ -439,6 +439,8 @@ def test_the_start_of_the_weights_follows_the_seed_alone() -> None:
         (["loss=huber", "loss.delta=-1"], r"loss.delta is -1"),
         (["network.patch=3"], r"network.patch is 3"),
         (["trainer.accumulate=7"], r"accumulate=7"),
+        (["trainer.gradients=fp16"], "trainer.gradients is 'fp16'; it must be fp32 or bf16"),
+        (["trainer.gradients=bf16"], "one process: use trainer.devices=2 or more, or trainer.gradients=fp32"),
         (["budget.images=null"], "all null"),
         (["budget.images=-5"], r"budget.images is -5"),
         (["seed=-1"], "seed is -1"),

@@ -123,7 +123,8 @@ def build(
             check_compiler(device)
         check_cuda_graphs(parts.model, parts.trainer, parts.precision, device)
         # Of torchrun's processes each may be the only one of its machine.
-        check_gradients(parts.trainer, alone=each == 1 and "WORLD_SIZE" not in os.environ)
+        count = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else each
+        check_gradients(parts.trainer, count)
         try:
             parts.metrics.check_source(source)
         except MissingWeights as error:

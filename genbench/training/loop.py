@@ -293,7 +293,8 @@ def train(
             if moved:
                 ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
-            (run.seconds,) = processes.broadcast_numbers([clock.seconds()])  # one clock decides for all
+            took = [clock.seconds()]  # where the budget goes by it, one clock decides for all
+            (run.seconds,) = processes.broadcast_numbers(took) if budget.seconds is not None else took
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 

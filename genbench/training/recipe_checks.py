@@ -1,5 +1,5 @@
 """The size of a batch and the times of evaluations, against the budget, the data and the free memory; whether
-steps can be recorded as CUDA graphs; checked before a run begins.
+steps can be recorded as CUDA graphs, and gradients are sent at all; checked before a run begins.
 """
 
 import copy
@@ -97,14 +97,14 @@ def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, 
         model.check_replayable()
 
 
-def check_gradients(trainer: Trainer, *, alone: bool) -> None:
-    """Raise ValueError where trainer.gradients asks for a precision in which one process, which is `alone`,
-    would send its gradients to others.
+def check_gradients(trainer: Trainer, processes: int) -> None:
+    """Raise ValueError where trainer.gradients=bf16 would do nothing: `processes` is 1, on all machines
+    together, and sends no gradients.
     """
-    if trainer.gradients != "fp32" and alone:
+    if trainer.gradients != "fp32" and processes == 1:
         raise ValueError(
-            f"trainer.gradients is {trainer.gradients}, the precision in which processes exchange gradients, "
-            "and there is one process: use trainer.devices=2 or more, or trainer.gradients=fp32"
+            f"trainer.gradients is {trainer.gradients}, in which processes send each other gradients, and "
+            "there is one process: use trainer.devices=2 or more, or trainer.gradients=fp32"
         )
 
 
