@@ -1,5 +1,6 @@
 """From a configuration to objects."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -73,7 +74,7 @@ def build(
     from genbench.session.run_parts import Parts, no_optimizer
     from genbench.session.validation import check_validation
     from genbench.training.lr_schedule import Constant
-    from genbench.training.recipe_checks import check_cuda_graphs, check_snapshots
+    from genbench.training.recipe_checks import check_cuda_graphs, check_gradients, check_snapshots
 
     with refusing(), downloads(allowed=True):  # of what the user's own command names
         # Keys first, then the data, whose shape the values of all other groups refer to.
@@ -121,6 +122,9 @@ def build(
         if parts.trainer.compile:
             check_compiler(device)
         check_cuda_graphs(parts.model, parts.trainer, parts.precision, device)
+        # Of torchrun's processes each may be the only one of its machine.
+        count = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else each
+        check_gradients(parts.trainer, count)
         try:
             parts.metrics.check_source(source)
         except MissingWeights as error:

@@ -21,6 +21,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     "data.validation": {"data.validation": None},
     "lr_schedule.scale": {"lr_schedule.scale": 1.0},
     "model.temperature": {"model._target_": "genbench.families.vae.VAE", "model.temperature": 1.0},
+    "trainer.gradients": {"trainer.gradients": "fp32"},
     "trainer.skip_grad_norm": {"trainer.skip_grad_norm": None},
     "trainer.validate_every_images": {"data.validation": None},
     "trainer.ema_snapshots": {"trainer.ema_snapshots": None},

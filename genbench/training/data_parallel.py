@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
+from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from genbench.generator import Generator, Loss, Y
@@ -30,12 +33,13 @@ class PhaseLoss(nn.Module):
 
 
 def phase_losses(
-    model: Generator, learned: dict[str, list[nn.Parameter]], count: int
+    model: Generator, learned: dict[str, list[nn.Parameter]], count: int, *, in_bf16: bool = False
 ) -> dict[str, nn.Module]:
     """Make the loss of each phase, to be given to `backward`; of `count` processes, one engine for each
     phase, which averages the gradients of that phase's parameters alone.
 
-    learned: the parameters of each phase. The model itself and its state dicts are not changed.
+    learned: the parameters of each phase. in_bf16: they travel in bfloat16, see `average_in_bf16`. The model
+    itself and its state dicts are not changed.
     """
     losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
     if count == 1:
@@ -45,13 +49,27 @@ def phase_losses(
             warnings.simplefilter("ignore", FutureWarning)  # of broadcast_buffers, in recent versions
             # Buffers are the loop's affair: it copies them once a step, and not before each part.
             # Parameters without a gradient in some steps are found, or the engine would wait for them.
-            losses[phase] = DistributedDataParallel(
+            engine = DistributedDataParallel(
                 losses[phase],
                 broadcast_buffers=False,
                 find_unused_parameters=True,
                 gradient_as_bucket_view=True,  # else each process holds its gradients twice
             )
+            if in_bf16:
+                engine.register_comm_hook(engine.process_group, average_in_bf16)
+            losses[phase] = engine
     return losses
+
+
+def average_in_bf16(group: dist.ProcessGroup, bucket: dist.GradBucket) -> Future[Tensor]:
+    """Start to replace the gradients of a bucket, (N,) float32, by their means over the processes of a group,
+    which are sent and added up in bfloat16. What the parts of a batch have added to them is float32.
+
+    Each process's number is rounded once, to a relative 2^-8, and so is each sum; bfloat16 has the range of
+    float32, so that a scaled loss overflows no sooner.
+    """
+    # Torch's own hook is refused, by its name, where torch was built without NCCL; gloo sends bfloat16, too.
+    return bf16_compress_hook(group, bucket)
 
 
 class Backward(Protocol):

@@ -52,9 +52,9 @@ MOST_COLUMNS = 100
 class Trainer:
     """The settings of the loop.
 
-    batch_size: images of one update; accumulate: parts it is split into where memory is short;
-    devices: processes that share each of them, one a GPU. compile: the networks, by torch.compile;
-    cuda_graphs: launch each step as recorded graphs (see training.cuda_graphs).
+    batch_size: images of one update; accumulate: parts it is split into where memory is short; devices:
+    processes that share each of them, one a GPU; gradients: in which precision they exchange them. compile:
+    the networks, by torch.compile; cuda_graphs: launch each step as recorded graphs (training.cuda_graphs).
     clip_norm: bound on the gradient's norm (None: no bound). skip_grad_norm: norm, before it is clipped, from
     which on a batch makes no update and is counted (None: all do), as in Child 2021 (VDVAE), Section 3.4.
     on_nonfinite: a batch whose loss or gradient is not finite stops the training, or makes no update.
@@ -72,6 +72,7 @@ class Trainer:
     devices: int = 1
     compile: bool = False
     cuda_graphs: bool = False
+    gradients: Literal["fp32", "bf16"] = "fp32"
     clip_norm: float | None = 1.0
     ema_halflife_images: float = 5000
     ema_rampup: float | None = 0.05
@@ -114,10 +115,8 @@ class Trainer:
             if value is not None and not value > 0:
                 raise ValueError(f"trainer.{name} is {value}; it must be above 0")
         if self.samples_per_class > MOST_COLUMNS:
-            raise ValueError(
-                f"trainer.samples_per_class is {self.samples_per_class}; it must be from 1 to "
-                f"{MOST_COLUMNS}, the columns of a picture"
-            )
+            wrong = f"trainer.samples_per_class is {self.samples_per_class}"
+            raise ValueError(f"{wrong}; it must be from 1 to {MOST_COLUMNS}, the columns of a picture")
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def train(
     parts = processes.parts(trainer.accumulate)
     buffers = saved_buffers(model)
     processes.copy_first([*model.parameters(), *buffers])
-    loss_of = phase_losses(model, learned, processes.count)
+    loss_of = phase_losses(model, learned, processes.count, in_bf16=trainer.gradients == "bf16")
     backward, update = steps_of(model, device, graphs=trainer.cuda_graphs)
 
     # Images and their order, values for the log, clock
@@ -294,7 +293,8 @@ def train(
             if moved:
                 ema.update(images=seen, images_seen=run.images_seen)
             run.step += 1
-            (run.seconds,) = processes.broadcast_numbers([clock.seconds()])  # one clock decides for all
+            took = [clock.seconds()]  # where the budget goes by it, one clock decides for all
+            (run.seconds,) = processes.broadcast_numbers(took) if budget.seconds is not None else took
             spent = budget.spent(run.images_seen, run.seconds)
             run.finished = spent >= 1
 

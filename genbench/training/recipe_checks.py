@@ -1,5 +1,5 @@
 """The size of a batch and the times of evaluations, against the budget, the data and the free memory; whether
-steps can be recorded as CUDA graphs; checked before a run begins.
+steps can be recorded as CUDA graphs, and gradients are sent at all; checked before a run begins.
 """
 
 import copy
@@ -17,7 +17,14 @@ from genbench.training.loop import Recipe, Trainer
 from genbench.training.snapshots import MOST
 from genbench.training.step import only
 
-__all__ = ["check_cuda_graphs", "check_memory_of_batch", "check_snapshots", "check_times", "saved_bytes"]
+__all__ = [
+    "check_cuda_graphs",
+    "check_gradients",
+    "check_memory_of_batch",
+    "check_snapshots",
+    "check_times",
+    "saved_bytes",
+]
 
 MANY = 10_000
 """Bytes saved for each byte of an image, more than networks do: batches that fit by it are not measured."""
@@ -88,6 +95,17 @@ def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, 
         )
     if model.phases:
         model.check_replayable()
+
+
+def check_gradients(trainer: Trainer, processes: int) -> None:
+    """Raise ValueError where trainer.gradients=bf16 would do nothing: `processes` is 1, on all machines
+    together, and sends no gradients.
+    """
+    if trainer.gradients != "fp32" and processes == 1:
+        raise ValueError(
+            f"trainer.gradients is {trainer.gradients}, in which processes send each other gradients, and "
+            "there is one process: use trainer.devices=2 or more, or trainer.gradients=fp32"
+        )
 
 
 def check_memory_of_batch(model: Generator, trainer: Trainer, device: torch.device) -> None:

@@ -88,3 +88,13 @@ def test_a_factor_of_1_on_the_rate_changes_no_identity_and_others_do(scale: floa
     other = before | {"lr_schedule": before["lr_schedule"] | {"scale": 0.3}}
     assert hashed(other) != hashed(before)
     assert settings(other)["lr_schedule.scale"] == 0.3
+
+
+def test_gradients_sent_in_float32_change_no_identity_and_others_do() -> None:
+    before = tree(None, None) | {"trainer": {"_target_": "a.Trainer", "batch_size": 64}}
+    now = before | {"trainer": before["trainer"] | {"gradients": "fp32"}}
+    assert hashed(now) == hashed(before)
+    assert settings(now) == settings(before)
+    other = before | {"trainer": before["trainer"] | {"gradients": "bf16"}}
+    assert hashed(other) != hashed(before)
+    assert settings(other)["trainer.gradients"] == "bf16"

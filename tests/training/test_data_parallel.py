@@ -1,14 +1,18 @@
-"""Two real processes train as one does: gradients are averaged by torch's engine, whatever the family."""
+"""Two real processes train as one does: gradients are averaged by torch's engine, whatever the family, in
+float32 or up to the rounding of bfloat16.
+"""
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from genbench.data import ImageData, Split
@@ -20,9 +24,10 @@ from genbench.runtime.processes import ALONE, Processes, joined
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
+from genbench.training.data_parallel import backward, backward_parts, phase_losses
 from genbench.training.loop import Hooks, Recipe, Trainer, train
 from genbench.training.lr_schedule import Constant
-from genbench.training.step import read_captions
+from genbench.training.step import held, others, read_captions
 from tests.test_contract import MODELS, TEXT, build
 from tests.toys import toy_process, toy_text_model
 
@@ -82,7 +87,13 @@ class Losses(Tracker):
         """Close nothing."""
 
 
-def losses(model: Generator, folder: Path, processes: Processes, accumulate: int) -> list[float]:
+def losses(
+    model: Generator,
+    folder: Path,
+    processes: Processes,
+    accumulate: int,
+    gradients: Literal["fp32", "bf16"] = "fp32",
+) -> list[float]:
     """The losses and gradient norms of a few steps, and the losses on validation images after each."""
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
@@ -92,7 +103,8 @@ def losses(model: Generator, folder: Path, processes: Processes, accumulate: int
     data = ImageData("toy", split, split, tuple("0123456789"), 10, True, "key", (1, 8, 8)).divided(0.25)
     read_captions(model, data)
     tracker = Losses()
-    trainer = Trainer(batch_size=BATCH, accumulate=accumulate, log_every_images=1, validate_every_images=1)
+    sizes = Trainer(batch_size=BATCH, accumulate=accumulate, gradients=gradients)
+    trainer = replace(sizes, log_every_images=1, validate_every_images=1)
     budget = Budget(images=BATCH * STEPS * len(model.phases))
     train(
         model,
@@ -135,3 +147,66 @@ def test_two_processes_have_the_losses_and_gradient_norms_of_one(tmp_path: Path,
         one, two = json.loads(path.read_text())
         assert len(one) >= STEPS
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6), path.parent.name  # sums in another order
+
+
+def gradients(x: Tensor, processes: Processes, accumulate: int, *, in_bf16: bool | None) -> list[Tensor]:
+    """The gradients of the toy's first phase on the process's share of x (B, 1, 8, 8), as torch's engine
+    leaves them, or without the engine where in_bf16 is None.
+    """
+    model = Sparse()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    loss = phase_losses(model, learned, 1 if in_bf16 is None else 2, in_bf16=bool(in_bf16))["first"]
+    batch, parts = (processes.rows(x), None), processes.parts(accumulate)
+    with held(others(learned, "first")):
+        backward_parts(backward, loss, batch, parts, step=1, buffers=[])
+    return [p.grad for p in learned["first"] if p.grad is not None]
+
+
+def batch_of_noise() -> Tensor:
+    return torch.randn(BATCH, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def group_of_one() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.usefixtures("group_of_one")
+def test_gradients_sent_in_bf16_are_rounded_once_their_parts_are_added_up(accumulate: int) -> None:
+    x = batch_of_noise()
+    whole = gradients(x, ALONE, accumulate, in_bf16=None)
+    assert all(map(torch.equal, gradients(x, ALONE, accumulate, in_bf16=False), whole))
+    sent = gradients(x, ALONE, accumulate, in_bf16=True)
+    assert len(sent) == len(whole) == 4  # weight and bias of two layers
+    assert all(torch.equal(s, w.bfloat16().float()) for s, w in zip(sent, whole, strict=True))
+    assert not any(map(torch.equal, sent, whole))
+
+
+def process_in_bf16(path: str, folder: str) -> None:
+    sys.path[:] = json.loads(path)
+    x = batch_of_noise()
+    with joined(torch.device("cpu")) as processes:
+        for accumulate in (1, 2):
+            own, other = (gradients(half, ALONE, accumulate, in_bf16=None) for half in x.chunk(2))
+            sent = gradients(x, processes, accumulate, in_bf16=True)
+            for mean, a, b in zip(sent, own, other, strict=True):
+                assert torch.equal(mean, mean.bfloat16().float())
+                # Rounding to 8 bits moves a number by 2^-8 of it at most: each process's, and then the sum.
+                bound = 2.0**-7 * (1 + 2.0**-8) * (a.abs() + b.abs()) / 2
+                assert bool(((mean - (a + b) / 2).abs() <= bound).all())
+        for number, make in enumerate(makers("toy")):
+            place = Path(folder, str(number))
+            full = losses(make(), place / "fp32", processes, 1)
+            half = losses(make(), place / "bf16", processes, 1, "bf16")
+            assert half != full
+            # The gradient is off by 2^-7 of the processes' own, which cancel to no less than half of that;
+            # so is Adam's step, whose whole effect on these losses is smaller than they are.
+            assert half == pytest.approx(full, rel=2.0**-6)
+
+
+@pytest.mark.slow  # two processes load all libraries
+def test_two_processes_average_gradients_in_bf16_up_to_its_rounding(tmp_path: Path) -> None:
+    launcher(2, process_in_bf16, tmp_path.name)(json.dumps(sys.path), str(tmp_path))
