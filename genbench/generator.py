@@ -302,7 +302,7 @@ class Noising(ABC):
 class ForwardProcess(Noising):
     """A model that learns to reverse a process from images to noise, which a figure can show; abstract.
 
-    Not the same as Trajectory, since an autoregressive model draws step by step but has no noising process."""
+    Not the same as Trajectory: an autoregressive model draws step by step but has no noising process."""
 
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:
