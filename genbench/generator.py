@@ -82,12 +82,12 @@ class Generator(nn.Module, ABC):
         """Compute the loss of one batch in one phase; `step` counts training steps from 0.
 
         x (B, C, H, W) in [-1, 1]; y: B labels, B texts or None. Randomness is torch's default generator,
-        which the loop seeds anew at every step. Raises ValueError on a wrong shape, label or text.
-        """
+        which the loop seeds anew at every step. Raises ValueError on a wrong shape, label or text."""
 
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
-        """Update from the whole batch what the losses of its parts read, such as statistics of latents; where
-        a batch is not split, the training loop leaves it to `loss`. By default it does nothing."""
+        """Update from the whole batch what the losses of its parts read, such as statistics of latents. The
+        training loop calls it before the losses of a batch that is split; where a batch is whole, `loss` does
+        the same itself. By default it does nothing."""
 
     def learn_words(self, captions: Iterable[str]) -> None:
         """Learn the words of the training captions, as a buffer, before a training; by default nothing."""
@@ -111,11 +111,11 @@ class Generator(nn.Module, ABC):
         """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images.
 
         y: n labels, n texts or None. rng None is torch's default generator. The number of steps, guidance and
-        temperature belong to objects of the constructor. Raises ValueError on wrong labels.
-        """
+        temperature belong to objects of the constructor. Raises ValueError on wrong labels."""
 
     def phase_parameters(self, phase: str) -> list[nn.Parameter]:
-        """Return the parameters that `phase` alone trains, by default all. Raises ValueError on no phase."""
+        """Return the parameters that `phase` trains, and no others: its optimizer gets these. By default all
+        parameters of the model. Raises ValueError on an unknown phase."""
         self.check_phase(phase)
         return list(self.parameters())
 
@@ -128,7 +128,8 @@ class Generator(nn.Module, ABC):
         return self.networks()
 
     def stage(self, spent: float) -> tuple[Stage, float]:
-        """Return the stage of a step at a share `spent` of the budget, and the share before that stage."""
+        """Return the stage of a step that begins at a share `spent` of the budget, and the share before it:
+        without stages a single one of all phases."""
         begun = 0.0
         for stage in self.stages[:-1]:
             if spent < begun + stage.share:
@@ -140,13 +141,15 @@ class Generator(nn.Module, ABC):
         """Prepare for the next step, whose share of the budget is spent (0 to 1); by default nothing."""
 
     def check_trainable(self) -> None:
-        """Raise ValueError on settings with which a training, before which it is called, has no meaning."""
+        """Raise ValueError on settings with which training would have no meaning. Called before a training
+        starts, not when a model is loaded; by default all are legal."""
 
     def check_budget(self, images: int) -> None:
         """Raise ValueError on settings without effect in a training of so many images; by default none."""
 
     def check_unbounded(self) -> None:
-        """Raise ValueError where a setting needs images in [-1, 1], which a prior of latents never sees."""
+        """Raise ValueError where a setting needs images in [-1, 1]: a model of latents calls it on its prior,
+        which sees other numbers; by default any data are legal."""
 
     def check_replayable(self) -> None:
         """Raise ValueError unless all steps (or every `period`) run the same operations, on the device and in
@@ -196,8 +199,7 @@ class Likelihood(ABC):
         """log p(x | y) of the DISCRETE 8-bit images x (B, C, H, W) in [-1, 1]: (B,) nats.
 
         The probabilities of all 256^D images sum to 1 (to at most 1 for a lower bound). Randomness is torch's
-        default generator. Raises ValueError on a wrong shape or label.
-        """
+        default generator. Raises ValueError on a wrong shape or label."""
 
     def refined_log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """Compute log_prob in finer steps where it is `discretized`: (B,) nats; elsewhere it is log_prob
@@ -257,8 +259,7 @@ class FitsAfterTraining(ABC):
     """A model with numbers beside its weights that follow from trained weights in closed form; abstract.
 
     They are buffers, so that checkpoints contain them; each set of weights (averaged, raw) has its own. In
-    the checkpoint of an unfinished training they are as they were at the start.
-    """
+    the checkpoint of an unfinished training they are as they were at the start."""
 
     @abstractmethod
     def fit(self, batches: Iterable[tuple[Tensor, Y]]) -> None:
@@ -301,8 +302,7 @@ class Noising(ABC):
 class ForwardProcess(Noising):
     """A model that learns to reverse a process from images to noise, which a figure can show; abstract.
 
-    Not the same as Trajectory, since an autoregressive model draws step by step but has no noising process.
-    """
+    Not the same as Trajectory: an autoregressive model draws step by step but has no noising process."""
 
     @abstractmethod
     def forward_process(self, x: Tensor, *, rng: Rng | None = None, frames: int) -> Tensor:

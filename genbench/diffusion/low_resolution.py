@@ -96,8 +96,11 @@ class Conditioned(nn.Module):
         self.network, self.condition = network, condition
 
     def forward(self, xt: Tensor, t: Tensor, y: Conditioning = None) -> Tensor:
-        again = len(xt) // len(self.condition.level)  # a guidance asks for two estimates of the batch at once
-        images, level = self.condition.images.repeat(again, 1, 1, 1), self.condition.level.repeat(again)
+        images, level = self.condition
+        if len(xt) > len(level):  # a guidance asks for two estimates of the batch at once
+            again = len(xt) // len(level)
+            # By `cat`, since `repeat` forgets that the layout is channels_last.
+            images, level = torch.cat([images] * again), level.repeat(again)
         answer: Tensor = self.network(torch.cat([xt, images], dim=1), t, y, level)
         return answer
 

@@ -34,7 +34,7 @@ class ActNorm(ChannelMap):
         self.log_gain = nn.Parameter(torch.zeros(channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels, 1, 1))
         self.known_initialised = False  # a copy of `initialised` on the host: reading the buffer stalls a GPU
-        self.register_load_state_dict_post_hook(forget_known)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(read_known)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if not self.is_ready():
@@ -67,7 +67,8 @@ class ActNorm(ChannelMap):
         self.known_initialised = True
 
 
-def forget_known(module: nn.Module, incompatible_keys: object) -> None:
-    """Read the flag `initialised` anew after a state was loaded (a hook of torch's load_state_dict)."""
+def read_known(module: nn.Module, incompatible_keys: object) -> None:
+    """Read the flag `initialised` after a state was loaded (a hook of torch's load_state_dict), so that the
+    first step of a resumed training computes `matrix`, as it would without the stop, and rounds alike."""
     if isinstance(module, ActNorm):
-        module.known_initialised = False
+        module.known_initialised = bool(module.initialised)

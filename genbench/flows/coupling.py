@@ -59,10 +59,7 @@ class Affine(CouplingFunction):
         self.bound = bound
 
     def forward(self, x: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        raw = raw.to(x.dtype)
-        if x.device.type == "cpu" and not torch.compiler.is_compiling():
-            return ScaledAndShifted.apply(x, raw, self.bound)
-        log_scale, shift = self.scale_and_shift(raw)
+        log_scale, shift = self.scale_and_shift(raw.to(x.dtype))
         return (x + shift) * log_scale.exp(), per_image(log_scale)
 
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
@@ -73,34 +70,6 @@ class Affine(CouplingFunction):
         """s and t, (B, C, H, W) each, from raw (B, 2 C, H, W)."""
         unbounded, shift = raw.chunk(2, dim=1)
         return self.bound * torch.tanh(unbounded / self.bound), shift
-
-
-class ScaledAndShifted(torch.autograd.Function):
-    """The forward map of Affine, z = (x + t) e^s and sum s, with fewer passes over memory on a CPU.
-
-    dz/dx = dz/dt = e^s, dz/ds = z, ds/draw = 1 - tanh^2(raw / bound) = 1 - (s / bound)^2. There is a first
-    derivative alone. `python -m benchmarks.fast` times both directions.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        unbounded, shift = raw.chunk(2, dim=1)
-        log_scale = (unbounded / bound).tanh_().mul_(bound)
-        scale = log_scale.exp()
-        z = (x + shift).mul_(scale)
-        ctx.bound = bound
-        ctx.save_for_backward(z, log_scale, scale)
-        return z, per_image(log_scale)
-
-    @staticmethod
-    def backward(ctx: Any, of_z: Tensor, of_sum: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        if torch.is_grad_enabled():  # under create_graph=True, where a wrong second derivative would follow
-            raise RuntimeError("affine couplings have no second derivative on a CPU")
-        z, log_scale, scale = ctx.saved_tensors
-        of_x = of_z * scale
-        of_log_scale = torch.addcmul(of_sum[:, None, None, None], of_z, z)
-        of_unbounded = of_log_scale.addcmul_(of_log_scale * log_scale, log_scale, value=-1 / ctx.bound**2)
-        return of_x, torch.cat([of_unbounded, of_x], dim=1), None
 
 
 class Additive(CouplingFunction):

@@ -72,7 +72,8 @@ class Guidable(Transform, ABC):
 class ChannelMap(Transform):
     """z = W x + b at every position of x (B, C, H, W), log_det = H W log |det W|.
 
-    Composed applies several in a row as one.
+    Composed applies several in a row as one and does not call `forward`, so that a `forward` of a subclass
+    must apply `matrix` alone (beside it, it may take statistics, until `is_ready`).
     """
 
     @abstractmethod

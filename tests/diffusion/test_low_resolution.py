@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genbench.diffusion.low_resolution import Condition, Conditioned, LowResolution, eight_bit
 from genbench.nn.unet import UNet
@@ -98,3 +98,22 @@ def test_two_estimates_of_a_batch_at_once_have_the_condition_of_each_image() -> 
         # The larger batch may round differently.
         torch.testing.assert_close(once, conditioned(x, t, y), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(again, conditioned(x, t, 2 - y), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_the_network_sees_maps_in_the_layout_of_the_images(again: int) -> None:
+    """Another layout would make each convolution of the network copy its input."""
+    seen: list[Tensor] = []
+
+    class Network(nn.Module):
+        def forward(self, maps: Tensor, t: Tensor, y: None, level: Tensor) -> Tensor:
+            seen.extend([maps, level])
+            return maps
+
+    x, images = (torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last) for _ in range(2))
+    conditioned = Conditioned(Network(), Condition(images, torch.tensor([0.1, 0.2])))
+    conditioned(torch.cat([x] * again), torch.zeros(1))
+    maps, level = seen
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(maps, torch.cat([torch.cat([x, images], dim=1)] * again))
+    assert level.tolist() == pytest.approx([0.1, 0.2] * again)

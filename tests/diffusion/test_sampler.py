@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from genbench.diffusion.sampler import DDIM, Ancestral, Sampler
+from genbench.diffusion.posterior import Interpolated
+from genbench.diffusion.sampler import DDIM, Ancestral, Denoised, Sampler
 from genbench.diffusion.schedule import CosineSchedule, LinearSchedule, Schedule
 from genbench.diffusion.spacing import Karras, LogSNR
 from tests.diffusion.laws import GAUSSIAN, check_law, counted, flow_error, given, orders, samples
@@ -51,6 +52,15 @@ def test_one_step_samplers_stand_where_their_spacing_says(spacing: LogSNR | Karr
         denoise = counted(GAUSSIAN.denoiser(schedule), seen)
         list(sampler.path(denoise, schedule, torch.zeros(2, 1, 2, 2), None))
         assert seen == spacing.times(schedule, 7)[:-1].tolist()
+
+
+@pytest.mark.parametrize("v", [-30.0, 0.0, 1.0, 31.0])
+def test_the_last_step_adds_no_noise_whatever_the_learned_variance(v: float) -> None:
+    """beta~ is 0 there, so that beyond [0, 1] log variances are -inf or inf; the answer is x0 itself."""
+    x0, xt = torch.rand(2, 2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    estimate = Denoised(x0, Interpolated(torch.full_like(x0, v, dtype=torch.float64)))
+    alpha_bar_t, data = torch.tensor([0.9999, 1.0], dtype=torch.float64)
+    assert torch.equal(Ancestral(2).step(xt, estimate, alpha_bar_t, data, None), x0)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7])

@@ -9,7 +9,9 @@ from torch import Tensor
 from genbench.families.flow import NormalizingFlow
 from genbench.flows.actnorm import ActNorm
 from genbench.flows.base_distribution import StandardNormal
+from genbench.flows.conv1x1 import Conv1x1
 from genbench.flows.dequantization import UniformDequantization
+from genbench.flows.transform import Composed
 from genbench.training.ema import Ema
 from tests.flows.laws import small_glow
 
@@ -55,6 +57,17 @@ def test_a_state_without_statistics_asks_for_them_again() -> None:
     norm.load_state_dict(ActNorm(3).state_dict())
     mean, _ = moments(norm(data())[0])
     assert torch.allclose(mean, torch.zeros(3), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_step_after_a_resume_rounds_as_without_one(seed: int) -> None:
+    """ActNorm and the 1x1 convolution are one product from the second batch on, also of a loaded state."""
+    flow, resumed = (Composed([ActNorm(3), Conv1x1(3)]) for _ in range(2))
+    flow(data())
+    resumed.load_state_dict(flow.state_dict())
+    x = data(seed)
+    for found, wanted in zip(resumed(x), flow(x), strict=True):
+        assert torch.equal(found, wanted)
 
 
 def test_measuring_and_sampling_take_no_statistics() -> None:

@@ -165,19 +165,3 @@ def test_successive_maps_of_channels_are_one_product_with_the_same_values_and_sl
     slopes = (torch.autograd.grad((y * weights + v).sum(), wanted) for y, v in ((z, total), (plain, parts)))
     mine, theirs = slopes
     torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("layout", ["contiguous", "channels last"])
-def test_an_affine_coupling_has_the_values_and_slopes_of_its_formula(layout: str) -> None:
-    x, raw = noise(3, 2, 4, 5), 3 * noise(3, 4, 4, 5, seed=2)
-    if layout == "channels last":
-        x, raw = (t.contiguous(memory_format=torch.channels_last) for t in (x, raw))
-    function, wanted = Affine(1.5), (x.requires_grad_(), raw.requires_grad_())
-    log_scale = 1.5 * torch.tanh(raw[:, :2] / 1.5)
-    plain = ((x + raw[:, 2:]) * log_scale.exp(), log_scale.sum((1, 2, 3)))
-    torch.testing.assert_close(function.forward(x, raw), plain)
-    weights = (noise(3, 2, 4, 5, seed=3), noise(3, seed=4))
-    mine, theirs = (torch.autograd.grad(y, wanted, weights) for y in (function.forward(x, raw), plain))
-    torch.testing.assert_close(mine, theirs)
-    with pytest.raises(RuntimeError, match="no second derivative"):
-        torch.autograd.grad(function.forward(x, raw)[0].sum(), x, create_graph=True)

@@ -1,6 +1,7 @@
-"""Training steps as CUDA graphs, as far as a CPU shows: recorded work is done again in place of a launch."""
+"""Training steps as CUDA graphs, as far as a CPU shows: where a graph would be launched, a stand-in computes
+the recorded work anew, into the tensors of the recording and without what Python did beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from genbench.contract.fake_cuda import CUDA, images, moved, reading
 from genbench.data import Split
 from genbench.generator import Generator
 from genbench.nn.fast import conv_of_doubled
+from genbench.runtime.global_batch import Part
 from genbench.runtime.precision import Float16, Float32
 from genbench.training import cuda_graphs
 from genbench.training.cuda_graphs import WARM_UP
+from genbench.training.data_parallel import phase_losses
 from genbench.training.loop import Trainer
 from genbench.training.lr_schedule import Cosine
 from genbench.training.recipe_checks import check_cuda_graphs
@@ -53,17 +59,52 @@ REPLAYABLE = [
 """Models whose steps may be recorded, with the options that change what a step computes."""
 
 
+class StandIn:
+    """The graph of some work: a launch writes its numbers into the tensors that the recording returned, from
+    the gradients that the weights had then, and leaves attributes of Python's as they are.
+
+    optimizers: all whose weights and learning rates the work may change.
+    """
+
+    def __init__(self, work: Callable[[], Any], optimizers: Sequence[Optimizer]) -> None:
+        self.work, self.groups = work, [group for each in optimizers for group in each.param_groups]
+        self.weights: list[nn.Parameter] = [p for group in self.groups for p in group["params"]]
+        self.gradients = [p.grad for p in self.weights]
+        self.result, self.launched = work(), False
+
+    def __call__(self) -> Any:
+        if self.launched:  # a recording computes nothing by itself; here it was the first launch
+            rates, gradients = [group["lr"] for group in self.groups], [p.grad for p in self.weights]
+            self.set_gradients(self.gradients)
+            new = self.work()
+            for group, rate in zip(self.groups, rates, strict=True):
+                group["lr"] = rate
+            self.set_gradients(gradients)
+            with torch.no_grad():
+                for mine, value in zip(tree_leaves(self.result), tree_leaves(new), strict=True):
+                    mine.copy_(value)
+        self.launched = True
+        return self.result
+
+    def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            weight.grad = gradient
+
+
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Recordings so far; each is done again where a graph would be launched."""
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the recordings so far, each of which a stand-in launches."""
     found: list[str] = []
+    optimizers: dict[Optimizer, None] = {}  # those that made a step, as all do before they are recorded
 
-    def again(device: torch.device, work: Callable[[], Any]) -> Callable[[], Any]:
+    def stand_in(device: torch.device, work: Callable[[], Any]) -> Callable[[], Any]:
         found.append(work.__name__)
-        return work
+        return StandIn(work, list(optimizers))
 
-    monkeypatch.setattr(cuda_graphs, "record_graph", again)
-    return found
+    monkeypatch.setattr(cuda_graphs, "record_graph", stand_in)
+    hook = register_optimizer_step_pre_hook(lambda each, args, kwargs: optimizers.setdefault(each))
+    yield found
+    hook.remove()
 
 
 @pytest.fixture
@@ -99,6 +140,38 @@ def test_recorded_steps_give_the_same_numbers_bit_for_bit(
     assert same(plain, graphed)
     kinds = len(graphed.model.phases) * (2 if graphed.model.period > 1 else 1)
     assert sorted(recorded) == sorted(["work", "capturable_work"] * kinds)
+
+
+def test_updates_that_are_not_recorded_have_the_gradients_of_recorded_losses(
+    tmp_path: Path, recorded: list[str]
+) -> None:
+    plain, graphed = (
+        run(tmp_path / str(graphs), optim=partial(torch.optim.Adam, lr=1e-3), budget=160, cuda_graphs=graphs)
+        for graphs in (False, True)
+    )
+    assert recorded == ["work"]
+    assert same(plain, graphed)
+
+
+def test_losses_norms_and_rates_of_a_step_remain_while_later_steps_are_launched(recorded: list[str]) -> None:
+    def steps(*, graphs: bool) -> list[Any]:
+        model = toy_model()
+        optimizer = ADAM(model.parameters())
+        optimizer.param_groups[0]["initial_lr"] = 2**-7
+        loss = phase_losses(model, {"net": list(model.parameters())}, 1)["net"]
+        backward, update = cuda_graphs.steps_of(model, torch.device("cpu"), graphs=graphs)
+        found: list[Any] = []
+        for step in range(WARM_UP + 4):
+            torch.manual_seed(step)
+            total, terms = backward(loss, torch.randn(4, 1, 4, 4), None, step=step, part=Part(0, 1))
+            norm = update(optimizer, 2.0**-step, None, total.detach())
+            assert all(p.grad is None for p in model.parameters())
+            found.append((total.detach(), terms, norm, optimizer.param_groups[0]["lr"]))
+        return found
+
+    plain, graphed = steps(graphs=False), steps(graphs=True)
+    assert recorded == ["work", "capturable_work"]
+    assert tree_leaves(graphed) == tree_leaves(plain)
 
 
 def test_a_resumed_training_with_graphs_equals_a_straight_one_bit_for_bit(
