@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from typer.core import TyperOption
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchmarks import gpu, memory, scaling
@@ -57,8 +59,8 @@ def list_options(main: Callable[..., object]) -> list[str]:
     """The options of a command that take comma-separated lists, by their help."""
     command = typer.Typer()
     command.command()(main)
-    parameters = [each.to_info_dict() for each in typer.main.get_command(command).params]
-    return [each["opts"][0] for each in parameters if (each.get("help") or "").startswith("Comma-separated")]
+    options = [each for each in get_command(command).params if isinstance(each, TyperOption)]
+    return [option.opts[0] for option in options if (option.help or "").startswith("Comma-separated")]
 
 
 def refusals(option: str) -> dict[str, str]:

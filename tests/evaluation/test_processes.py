@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def failing_sums(data: ImageData, processes: Processes, folder: Path) -> str:
     ours = evaluator(data, processes, Counter())
     # Where messages of two rounds do not match, one process waits for days.
     with pytest.MonkeyPatch.context() as patch, ended_after(120):
-        patch.setattr("genbench.metrics.reference.ROUND", 1)
+        patch.setattr(import_module("genbench.metrics.reference"), "ROUND", 1)
         patch.setattr(Moments, "update", broken)
         with pytest.raises(FloatingPointError) as error:
             ours.reference("train")
