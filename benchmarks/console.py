@@ -10,10 +10,22 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from genbench.cli.sample import listed
+from genbench.cli.sampling_options import listed
 from genbench.report import frame_markdown
 
-__all__ = ["Announcer", "Only", "Out", "Precision", "Rounds", "Row", "Table", "Threads", "chosen", "show"]
+__all__ = [
+    "Announcer",
+    "Only",
+    "Out",
+    "Precision",
+    "Rounds",
+    "Row",
+    "Table",
+    "Threads",
+    "chosen",
+    "counts",
+    "show",
+]
 
 Row = Mapping[str, str | float | None]
 Out = Annotated[Path | None, typer.Option(help="Output file, as Markdown.")]
@@ -50,15 +62,36 @@ def show(tables: Sequence[Table], out: Path | None = None) -> None:
         out.write_text(text)
 
 
-def chosen(only: str, legal: Sequence[str]) -> list[str]:
-    """The names in a comma-separated list, or all legal ones where it is empty.
+def chosen(text: str, legal: Sequence[str], option: str = "--only") -> list[str]:
+    """Return the names in a comma-separated list, all legal ones where it is empty.
 
-    Raises typer.BadParameter on a name that is not legal.
+    option: its name, for messages. Raises typer.BadParameter on a name that is not legal, is missing, or
+    stands there twice.
     """
-    names = listed(only, str, "--only") or list(legal)
+    try:
+        names = listed(text, str, option) or list(legal)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
     if unknown := [name for name in names if name not in legal]:
-        raise typer.BadParameter(f"{unknown[0]!r} is unknown; choose from {', '.join(legal)}")
+        message = f"{unknown[0]!r} is unknown; choose from {', '.join(legal)}"
+        raise typer.BadParameter(message, param_hint=option)
     return names
+
+
+def counts(text: str, option: str) -> list[int]:
+    """Return the numbers in a comma-separated list, at least one of them and each at least 1.
+
+    option: its name, for messages. Raises typer.BadParameter on anything else, and on a number that stands
+    there twice.
+    """
+    try:
+        numbers = listed(text, int, option)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+    if min(numbers, default=0) < 1:
+        message = f"{option} is {text!r}; it must be whole numbers of at least 1, separated by commas"
+        raise typer.BadParameter(message, param_hint=option)
+    return numbers
 
 
 class Announcer:

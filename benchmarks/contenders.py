@@ -58,6 +58,8 @@ __all__ = [
 OURS = ("ddpm", "vae", "flow", "gan")
 """The presets experiment=fashion_mnist_*."""
 PEERS = ("diffusers", "ddpm_pytorch", "sketch", "pythae", "normflows", "dcgan")
+LIBRARIES = {"ddpm_pytorch": ("denoising_diffusion_pytorch", "ema_pytorch")}
+"""Modules of the peers whose libraries have other names than they."""
 BATCH = 256  # images of a batch of sampling, of all contenders
 CPU = torch.device("cpu")
 COUNTED = 2  # images of the batch whose operations are counted
@@ -261,10 +263,16 @@ def preset(name: str, data_root: Path) -> list[str]:
 
 @contextmanager
 def needs_library(name: str) -> Iterator[None]:
-    """Within, an ImportError becomes PeerNotInstalled, which says how to install the peer."""
+    """Raise PeerNotInstalled, which says how to install it, where the library of a peer is missing in the
+    block; any other error of an import, also of what the library itself lacks, is not changed.
+
+    name: of a peer, or of the library.
+    """
     try:
         yield
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name not in LIBRARIES.get(name, (name,)):
+            raise
         raise PeerNotInstalled(
             f'{name} is left out ({error}): pip install -e ".[peers]" -c constraints.txt'
         ) from error

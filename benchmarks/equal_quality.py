@@ -13,12 +13,11 @@ import torch
 import typer
 from rich.console import Console
 
-from benchmarks.console import Out, Rounds, Row, Table, Threads, show
+from benchmarks.console import Out, Rounds, Row, Table, Threads, counts, show
 from benchmarks.contenders import Contender, Ours, contender, draw_samples, fashion_mnist, preset
 from benchmarks.fair_timing import clock, medians
 from benchmarks.one_contender import facts_of, samples_of
 from benchmarks.quality import scorer
-from genbench.cli.sampling_options import listed
 from genbench.runtime.progress import Progress
 
 __all__ = ["main", "verdict"]
@@ -40,6 +39,7 @@ def main(
     """Train our DDPM once, draw at each number of steps as many samples as there are of the peer, and print
     distances and costs beside the peer's.
     """
+    numbers_of_steps = counts(steps, "--steps")
     torch.set_num_threads(threads)
     console = Console(stderr=True)
     facts = facts_of(quality / peer)
@@ -54,7 +54,7 @@ def main(
     trained = facts.get("seconds of training")  # of earlier folders it is not known
     rows: list[Row] = [{"who": facts["name"], "trained s": trained, "steps": 50, **theirs}]
     drawers: list[Contender] = [contender(peer, data_root=data_root, seed=0, console=None)]
-    for count in listed(steps, int, "--steps"):
+    for count in numbers_of_steps:
         drawer = Ours("ddpm", [*words, f"sampler.steps={count}"])
         drawer.drawing.load_state_dict(learner.drawing.state_dict())
         images, _ = draw_samples(drawer, len(drawn), progress=Progress(console))

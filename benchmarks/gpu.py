@@ -99,22 +99,29 @@ PARTS = (
 
 
 def main(
-    names: Annotated[str, typer.Option("--parts", help=f"Of {', '.join(PARTS)}; default: all.")] = "",
+    names: Annotated[
+        str, typer.Option("--parts", help=f"Comma-separated, of {', '.join(PARTS)}; default: all.")
+    ] = "",
     minutes: Annotated[float, typer.Option(min=0.01, help="Minutes after which no row is begun.")] = 9.0,
     device: Annotated[str, typer.Option(help="cuda, or another device of torch.")] = "cuda",
     small: Annotated[bool, typer.Option("--toy", help="Small networks and few images.")] = False,
     out: Out = None,
 ) -> None:
-    """Measure the parts one after the other, and print each table when it is finished."""
-    where = torch.device(device)
+    """Measure the parts one after the other, and print each table when it is finished; exit code 1 where
+    nothing could be measured.
+    """
+    asked, where = chosen(names, PARTS, "--parts"), torch.device(device)
     if where.type == "cuda" and not torch.cuda.is_available():
         raise typer.BadParameter("torch finds no GPU; choose another device", param_hint="--device")
-    asked, report = chosen(names, PARTS), Report(out, minutes)
+    report = Report(out, minutes)
     make_repeatable(where)  # as every run does
     with temporary_cache():
         for part in parts(toy(where) if small else Setting(where), TOY if small else CIFAR):
             if part.name in asked:
                 report.add(part)
+    if all("failed" in row or row in REPORTED for table in report.tables for row in table.rows):
+        typer.echo("no row has numbers: each says why it failed, or the time was spent", err=True)
+        raise typer.Exit(code=1)
 
 
 def toy(device: torch.device) -> Setting:
@@ -124,7 +131,9 @@ def toy(device: torch.device) -> Setting:
 
 
 def parts(setting: Setting, models: Models) -> Iterator[Part]:
-    """Yield the parts, the most important ones first; those after the first know the peak that it found."""
+    """Yield the parts, the most important ones first; those after the first know the peak that it found,
+    where it was measured.
+    """
     found: dict[str, float] = {}
 
     def peaks() -> Iterator[Row]:
@@ -136,7 +145,7 @@ def parts(setting: Setting, models: Models) -> Iterator[Part]:
 
     where = describe(setting.device)
     yield Part("peak", f"Peak of {where}, and training speeds that others report", peaks)
-    setting = replace(setting, peak=found.get("products, bf16", setting.peak))
+    setting = replace(setting, peak=found.get("products, bf16"))
     few, some, many = setting.batches[0], setting.batches[1], setting.batches
     trainings = {
         "unet": ("U-Net of Ho et al. 2020", partial(unet_rows, setting, models.ho, few)),

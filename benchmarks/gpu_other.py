@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, count, pairwise
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
@@ -84,8 +86,10 @@ def feature_rows(setting: Setting, batches: Sequence[int]) -> Iterator[Row]:
 
     def work(batch: int) -> Row:
         with needs_library("torch_fidelity"):
-            from benchmarks.evaluation import images, inception
-        extractor, x = inception().to(setting.device), images(batch, 0).to(setting.device)
+            from benchmarks.evaluation import Weights, images
+        with TemporaryDirectory() as folder:
+            extractor = Weights(Path(folder)).ours.to(setting.device)
+        x = images(batch, 0).to(setting.device)
         with torch.no_grad():
             extractor(x)
             wait(setting.device)

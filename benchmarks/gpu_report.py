@@ -10,6 +10,7 @@ import torch
 import typer
 
 from benchmarks.console import Row, Table
+from genbench.records.files import atomic_file
 
 __all__ = ["Part", "Report", "attempt"]
 
@@ -62,13 +63,13 @@ class Report:
         return self.minutes - (time.monotonic() - self.begun) / 60
 
     def write(self, row: Row | None = None) -> None:
-        """Write all tables to the file, and say a new row on stderr."""
+        """Write all tables to the file, which is whole at any moment, and say a new row on stderr."""
         if row is not None:
             shown = ", ".join(f"{key}: {value}" for key, value in row.items())
             typer.echo(f"{self.minutes_left():.1f} min left; {shown}", err=True)
         if self.out is not None:
-            self.out.parent.mkdir(parents=True, exist_ok=True)
-            self.out.write_text("\n".join(table.markdown() for table in self.tables))
+            with atomic_file(self.out) as file:
+                file.write("\n".join(table.markdown() for table in self.tables).encode())
 
 
 def attempt(name: str, work: Callable[[], Row]) -> Row:

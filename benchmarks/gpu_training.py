@@ -1,6 +1,6 @@
 """Training speed on a GPU: networks of the literature for 32x32 images, ours and the peers', each alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,8 +27,10 @@ __all__ = [
     "PUBLISHED_PEAK",
     "SHAPE",
     "Setting",
+    "compared",
     "equal_rows",
     "mine",
+    "numbers",
     "peer_rows",
     "source",
     "tf32",
@@ -49,8 +51,8 @@ class Setting:
     lines: of the log of a timed training. least_steps: between two of them; the first ones must cover the
     recording of graphs. images: of such a training, at least. seconds: limit of a row that draws or extracts.
     samples, at_once: of each family, and of a batch of them. batches: sizes of training batches. width: of
-    the peers' U-Nets, 128 in the paper. size: of the products that find the peak, which is of bf16, in
-    operations a second.
+    the peers' U-Nets, 128 in the paper. size: of the products that find the peak. peak: of bf16, in
+    operations a second; None where it was not measured.
     """
 
     device: torch.device
@@ -63,7 +65,7 @@ class Setting:
     batches: tuple[int, ...] = (128, 256, 512, 1024)
     width: int = 128
     size: int = 8192
-    peak: float = PUBLISHED_PEAK
+    peak: float | None = None
     work: dict[tuple[str, int], float] = field(default_factory=dict)
     """Operations of a training step for an image, by kind of contender and parameters, once counted."""
 
@@ -160,19 +162,21 @@ def numbers(setting: Setting, who: Contender, rate: float) -> Row:
     if kind not in setting.work:
         setting.work[kind] = who.training_work()
     reached = rate * setting.work[kind]
+    share = {} if setting.peak is None else {"of the measured peak": reached / setting.peak}
     return {
         "parameters, M": who.parameters / 1e6,
         "batch": who.batch_size,
         "images/s": rate,
         "TFLOP/s": reached / 1e12,
         "of 989 TFLOP/s": reached / PUBLISHED_PEAK,
-        "of the measured peak": reached / setting.peak,
+        **share,
         "peak memory, MiB": memory / 2**20,
     }
 
 
 def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 24) -> Iterator[Row]:
-    """Train each case with graphs and without, from the same seed, and yield whether the weights are equal.
+    """Train each case with graphs and without, from the same seed, and yield whether the weights are equal,
+    bit for bit.
 
     The learning rate is a constant that float32 holds, in which graphs read it.
     """
@@ -185,11 +189,24 @@ def equal_rows(setting: Setting, cases: dict[str, Sequence[str]], steps: int = 2
             who = Ours("equal", words, device=setting.device, source=source())
             with who.session(Budget(images=32 * steps * len(who.parts.model.phases))) as run:
                 found.append(who.trained(run, Stopwatch()).model.state_dict())
-        apart = max(float((found[0][name] - found[1][name]).abs().max()) for name in found[0])
-        return {"steps": steps, "largest difference of a weight": apart, "equal": "no" if apart else "yes"}
+        return {"steps": steps, **compared(*found)}
 
     for name, overrides in cases.items():
         yield attempt(name, partial(work, overrides))
+
+
+def compared(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Row:
+    """Return how far two models' weights, by name, are apart, whether they are equal, and how many of both
+    are NaN, which equals nothing.
+    """
+    apart = torch.stack([(one[name].double() - other[name].double()).abs().max() for name in one])
+    undefined = sum(int(weights.isnan().sum()) for weights in (*one.values(), *other.values()))
+    is_equal = all(torch.equal(weights, other[name]) for name, weights in one.items())
+    return {
+        "largest difference of a weight": float(apart.max()),
+        "NaN": float(undefined),
+        "equal": "yes" if is_equal else "no",
+    }
 
 
 @contextmanager

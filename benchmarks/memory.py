@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from benchmarks.commands import run_to_end
-from benchmarks.console import Announcer, Out, Table, Threads, show
+from benchmarks.console import Announcer, Out, Table, Threads, counts, show
 from benchmarks.matched_networks import NOISE
-from genbench.cli.sample import listed
 
 __all__ = ["evaluation", "main", "training"]
 
@@ -28,10 +27,8 @@ def main(
     out: Out = None,
 ) -> None:
     """Run `python main.py` for each, and print the peak memory of its result."""
-    show(
-        [training(listed(batches, int), threads=threads), evaluation(listed(samples, int), threads=threads)],
-        out,
-    )
+    trained, evaluated = counts(batches, "--batches"), counts(samples, "--samples")
+    show([training(trained, threads=threads), evaluation(evaluated, threads=threads)], out)
 
 
 def training(batches: Sequence[int], *, threads: int) -> Table:

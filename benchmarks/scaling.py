@@ -13,12 +13,11 @@ import torch
 import typer
 
 from benchmarks.commands import run_to_end
-from benchmarks.console import Announcer, Out, Rounds, Table, Threads, show
+from benchmarks.console import Announcer, Out, Rounds, Table, Threads, counts, show
 from benchmarks.contenders import Ours
 from benchmarks.fair_timing import medians, seconds
 from benchmarks.images import RandomImages, RandomTexts, temporary_cache
 from benchmarks.matched_networks import NOISE
-from genbench.cli.sample import listed
 from genbench.data import prepare
 from genbench.runtime.progress import Progress
 from genbench.training.loop import Trainer
@@ -53,13 +52,18 @@ def main(
     out: Out = None,
 ) -> None:
     """Train by turns at each size, and print medians."""
+    of_images, of_batches, of_data = (
+        counts(text, option)
+        for option, text in {"--sides": sides, "--batches": batches, "--images": images}.items()
+    )
+    of_texts, of_tokens = counts(words, "--words"), counts(squares, "--squares")
     torch.set_num_threads(threads)
     tables = [
-        resolutions(listed(sides, int), spent=spent, rounds=rounds),
-        batch_sizes(listed(batches, int), spent=spent, rounds=rounds),
-        data_sets(listed(images, int), spent=spent, rounds=rounds),
-        texts(listed(words, int), spent=spent, rounds=rounds),
-        tokens(listed(squares, int), spent=spent, rounds=rounds),
+        resolutions(of_images, spent=spent, rounds=rounds),
+        batch_sizes(of_batches, spent=spent, rounds=rounds),
+        data_sets(of_data, spent=spent, rounds=rounds),
+        texts(of_texts, spent=spent, rounds=rounds),
+        tokens(of_tokens, spent=spent, rounds=rounds),
         processes(threads=threads),
     ]
     show(tables, out)

@@ -1,10 +1,14 @@
 """Every benchmark in its shortest form, and its tables: `python -m pytest benchmarks -s`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from benchmarks import evaluation, fast, gpu, machine, memory, overhead, sampling, scaling, startup, training
 from benchmarks.console import Table, show
@@ -14,6 +18,7 @@ from benchmarks.matched_networks import GROUPS
 from genbench.contract.fake_cuda import unstated_reads
 
 SHORT = 0.05  # seconds of a turn
+TURN = (f"--seconds={SHORT}", "--rounds=1")
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +57,34 @@ def test_startup() -> None:
     check(startup.table([*startup.NAMES], rounds=1, threads=1, runs=20), len(startup.NAMES))
 
 
-def test_memory() -> None:
-    check(memory.training([2, 4], threads=1), 2)
-    check(memory.evaluation([200], threads=1), 1)
+COMMANDS: dict[ModuleType, tuple[Sequence[str], Sequence[int]]] = {
+    training: (["--only=vae", *TURN], []),  # no row where its peer is not installed
+    sampling: (["--only=vae", *TURN], []),
+    overhead: (["--only=gan-8x8", *TURN], [1]),
+    startup: (["--only=genbench---help", "--rounds=1"], [1]),
+    memory: (["--batches=2,4", "--samples=200"], [2, 1]),
+    scaling: (
+        [*TURN, "--sides=8,16", "--images=100,1000", "--batches=2,4", "--words=2,4", "--squares=4,8"],
+        [2, 2, 2, 2, 4],  # the table of processes depends on the cores
+    ),
+    machine: (["--seconds=0.001", "--rounds=1"], []),
+    fast: (["--batch=1", *TURN], [len(fast.cases(1))]),
+}
+"""A command in its shortest form, and how many rows its tables have, where that is known."""
 
 
-def test_scaling() -> None:
-    check(scaling.resolutions([8, 16], spent=SHORT, rounds=1), 2)
-    check(scaling.batch_sizes([2, 4], spent=SHORT, rounds=1), 2)
-    check(scaling.data_sets([100, 1000], spent=SHORT, rounds=1), 2)
-    check(scaling.texts([2, 4], spent=SHORT, rounds=1), 2)
-    check(scaling.tokens([4, 8], spent=SHORT, rounds=1), 4)
-    show([scaling.processes(threads=1)])
+@pytest.mark.parametrize("module", COMMANDS, ids=lambda module: module.__name__)
+def test_a_command_passes_its_options_on(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, rows = COMMANDS[module]
+    shown: list[Table] = []
+    monkeypatch.setattr(module, "show", lambda tables, out: shown.extend(tables))
+    command = typer.Typer()
+    command.command()(module.main)
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert shown
+    for table, count in zip(shown, rows, strict=False):
+        check(table, count)
 
 
 def test_evaluation(tmp_path: Path) -> None:
@@ -87,12 +108,31 @@ def test_machine() -> None:
 @pytest.mark.parametrize("part", [part for part in gpu.PARTS if not part.startswith("compiled")])
 def test_gpu_but_for_the_device(part: str, tmp_path: Path) -> None:
     """Each part but the compiler's, on a CPU, where graphs and a second card are rows that fail."""
-    gpu.main(part, 5.0, "cpu", True, tmp_path / "gpu.md")
-    text = (tmp_path / "gpu.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    failed = [row for row in rows if "Error:" in row]
-    assert rows
-    assert all("is no GPU" in row or "PeerNotInstalled" in row for row in failed), failed
+    command = typer.Typer()
+    command.command()(gpu.main)
+    words = ["--parts", part, "--minutes", "5", "--device", "cpu", "--toy", "--out", str(tmp_path / "gpu.md")]
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    titles, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (tmp_path / "gpu.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| -")
+    ]
+    reasons = [dict(zip(titles, row, strict=True)).get("failed", "n/a") for row in rows]
+    failed = [reason for reason in reasons if reason != "n/a"]
+    allowed = ("is no GPU", "two are needed", *missing_peers())
+    assert all(any(part in reason for part in allowed) for reason in failed), failed
+    assert (len(failed) == len(rows)) == (part in OF_A_GPU)
+    assert done.exit_code == int(part in OF_A_GPU)
+
+
+OF_A_GPU = ("equal", "batches", "processes")
+"""Parts without a number on a CPU: each row of them has graphs, or needs a second card."""
+
+
+def missing_peers() -> list[str]:
+    """What is said of the peers whose libraries are not installed here."""
+    libraries = {"diffusers": "diffusers", "ddpm_pytorch": "denoising_diffusion_pytorch"}
+    return [f"PeerNotInstalled: {name}" for name, module in libraries.items() if find_spec(module) is None]
 
 
 @pytest.mark.parametrize("name", ["ho", "edm", "dit"])

@@ -1,18 +1,12 @@
 """The pieces of `benchmarks`, whose runs take minutes and are no part of this suite."""
 
-import inspect
 import time
-from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-import typer
 from torch import Tensor
-from typer.testing import CliRunner
 
 from benchmarks import fast, machine
 from benchmarks.commands import measure_command, measure_first_step
@@ -20,7 +14,6 @@ from benchmarks.console import Row, Table, show
 from benchmarks.contenders import CPU, Contender, PeerContender, TrainingCost, draw_samples, peer
 from benchmarks.equal_quality import verdict
 from benchmarks.fair_timing import by_turns, medians
-from benchmarks.gpu_report import Part, Report
 from benchmarks.images import RandomImages, temporary_cache
 from benchmarks.matched_networks import GROUPS, comparison_rows, group
 from benchmarks.peers.dcgan import DCGAN
@@ -28,7 +21,6 @@ from benchmarks.peers.sketch import Sketch, cosine
 from benchmarks.quality import quality_table
 from genbench.data import EpochOrder, ImageData, Split, cache_dir, prepare, to_float
 from genbench.runtime.progress import Progress
-from tests.conftest import ROOT
 
 
 class Clockwork(Contender):
@@ -272,50 +264,3 @@ def test_the_table_has_the_best_distance_first_and_no_cost_of_real_images() -> N
 def test_an_unknown_peer_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=r"'dgan' is no peer; choose from diffusers, .*dcgan"):
         peer("dgan")
-
-
-def commands() -> list[str]:
-    """The modules of benchmarks that `python -m` starts, by discovery."""
-    folder = ROOT / "benchmarks"
-    files = [path for path in sorted(folder.rglob("*.py")) if "typer.run(main)" in path.read_text()]
-    return [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in files
-    ]
-
-
-@pytest.mark.parametrize("name", commands())
-def test_every_command_answers_help_and_refuses_an_unknown_name_in_one_line(
-    name: str, tmp_path: Path
-) -> None:
-    spec = find_spec(name)
-    assert spec is not None
-    is_package = spec.submodule_search_locations is not None
-    main = import_module(f"{name}.__main__" if is_package else name).main
-    command = typer.Typer()
-    command.command()(main)
-    helped = CliRunner().invoke(command, ["--help"])
-    assert helped.exit_code == 0
-    parameters = inspect.signature(main).parameters
-    if "only" not in parameters:
-        return
-    needed = [key for key, each in parameters.items() if each.default is inspect.Parameter.empty]
-    required = [word for key in needed for word in (f"--{key.replace('_', '-')}", str(tmp_path))]
-    refused = CliRunner().invoke(command, [*required, "--only", "no_such_name"], env={"COLUMNS": "2000"})
-    assert refused.exit_code == 2
-    assert "'no_such_name' is unknown; choose from" in " ".join(refused.output.split())
-    assert "Traceback" not in refused.output
-
-
-def test_the_gpu_report_has_what_was_measured_when_a_part_fails_or_the_time_is_over(tmp_path: Path) -> None:
-    def rows() -> Iterator[Row]:
-        yield {"who": "one", "images/s": 1.0}
-        raise RuntimeError("out of memory | twice")
-
-    report = Report(tmp_path / "gpu.md", minutes=1.0)
-    report.add(Part("first", "First", rows))
-    report.minutes = 0.0
-    report.add(Part("second", "Second", rows, ("A note.",)))
-    text = (tmp_path / "gpu.md").read_text()
-    assert "| one" in text
-    assert "RuntimeError: out of memory / twice" in text
-    assert text.index("### Second") < text.index("A note.") < text.index("Cut short")

@@ -217,6 +217,18 @@ def test_functions_are_short() -> None:
     assert lengths[int(0.9 * len(lengths))] <= 30
 
 
+def test_no_constant_is_written_twice_in_a_folder() -> None:
+    """Of the collections that modules name at their top level: equal names and equal values."""
+    places: dict[tuple[Path, str, str], list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.List | ast.Dict):
+                key = (path.parent, ast.unparse(node.targets[0]), ast.unparse(node.value))
+                places.setdefault(key, []).append(path.name)
+    twice = {name: files for (_, name, _), files in places.items() if len(files) > 1 and name != "__all__"}
+    assert twice == {}
+
+
 def test_functions_do_something() -> None:
     """A helper that says no more than its code is a hop for nothing; a formula may be one line."""
     abstract = {

@@ -18,7 +18,8 @@ def answered(words: Sequence[str]) -> bool:
     """Print the help page that a command line asks for, and return True.
 
     False, and nothing is printed, where it asks for something else, has other options, cannot be answered, or
-    names a model, whose options only compositions tell: then the whole command does it.
+    names a model, whose options only compositions tell: then the whole command does it. Exits with 1 and one
+    message, as that does, where the page cannot be written.
     """
     others = [word for word in words if word not in ASKS]
     if len(others) == len(words) or any(word.startswith(("-", "model=")) for word in others):
@@ -26,7 +27,13 @@ def answered(words: Sequence[str]) -> bool:
     harden_streams(output_is_result=True)
     try:
         check_words(words)
-        print(folded(help_text(others), get_terminal_size((UNKNOWN_WIDTH, 24)).columns), flush=True)
+        page = folded(help_text(others), get_terminal_size((UNKNOWN_WIDTH, 24)).columns)
     except (ValueError, OSError):
         return False
+    try:
+        print(page, flush=True)
+    except OSError as error:  # a full disk; the whole command could not write either
+        from genbench.app.messages import leave
+
+        leave(error)
     return True

@@ -142,10 +142,16 @@ def measure(
         indices = torch.arange(n).split(BATCH)
         for start in range(0, len(indices), ROUND):
             some = indices[start : start + ROUND]
-            # In the order of the images, whoever computed them, as sums round in their order.
-            for index, features in zip(some, processes.map(features_of, some), strict=processes.first):
-                moments.update(features)
-                parts.append(features[chosen[index]])
+            found, failure = processes.map(features_of, some), None
+            try:
+                # In the order of the images, whoever computed them, as sums round in their order.
+                for index, features in zip(some, found, strict=processes.first):
+                    moments.update(features)
+                    parts.append(features[chosen[index]])
+            except Exception as error:
+                failure = error
+            # What fails here fails in the first process alone; the others would wait in the next round.
+            processes.raise_together(failure)
     if not processes.first:
         return cache.Stored({}, {})
     tensors = {"mean": moments.mean, "scatter": moments.scatter, "features": torch.cat(parts)}

@@ -1,9 +1,14 @@
-"""Nested mappings, such as a run's configuration, as one flat mapping (imports no torch)."""
+"""Nested mappings, such as a run's configuration: their single values, and all of them as one flat mapping
+(imports no torch).
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["flatten"]
+__all__ = ["VALUES", "flatten"]
+
+VALUES = (str, int, float, bool, type(None))
+"""Types of single values, of which most of a configuration consists: they are looked at first."""
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

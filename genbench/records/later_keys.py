@@ -5,6 +5,8 @@ there a run is the one that it was without them.
 from collections.abc import Mapping
 from typing import Any
 
+from genbench.records.flatten import VALUES
+
 __all__ = ["LATER", "started_anew", "without_idle_keys"]
 
 NOT_AUGMENTED = {
@@ -38,8 +40,6 @@ IDLE = (
     {"_target_": "genbench.gans.adversary.no_adversary"},
 )
 """Parts that do nothing: a model without text, random initial weights, no further terms of a loss."""
-VALUES = (str, int, float, bool, type(None))
-"""Types of single values, of which most of a configuration consists: they are looked at first."""
 UNET = "genbench.nn.unet.UNet"
 OF_UNETS: Mapping[str, object] = {"context": 0, "times": 1}
 """Keys of U-Nets -> the values at which they do nothing."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from genbench.records.flatten import VALUES
+
 __all__ = ["MOVED", "with_current_paths", "with_first_paths"]
 
 MOVED: dict[str, str] = {
@@ -47,8 +49,6 @@ MOVED: dict[str, str] = {
     "genbench.train.Trainer": "genbench.training.loop.Trainer",
 }
 """The path of a class when the first runs recorded it -> its path now."""
-VALUES = (str, int, float, bool, type(None))
-"""Types of single values, of which most of a configuration consists: they are looked at first."""
 FIRST = {now: first for first, now in MOVED.items()}
 
 

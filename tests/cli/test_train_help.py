@@ -1,5 +1,7 @@
 """The help page of the command that trains is the same, whether Hydra was imported for it or not."""
 
+import errno
+import io
 import subprocess
 import sys
 
@@ -31,3 +33,21 @@ def test_what_needs_a_composition_or_is_refused_is_left_to_the_whole_command(
 ) -> None:
     assert not answered(words)
     assert capsys.readouterr().out == ""
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "the output cannot be written: No space left on device")
+
+
+def test_a_page_that_cannot_be_written_ends_with_one_message_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit) as left:
+        answered(["--help"])
+    assert left.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("genbench: the output cannot be written: No space left")

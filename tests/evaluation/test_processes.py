@@ -1,9 +1,13 @@
 """Two real processes evaluate as one does, bit for bit: samples, features of real images, scores."""
 
+import faulthandler
 import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from torch import Tensor
 
 from genbench.data import Digits, ImageData, prepare
 from genbench.evaluation.evaluator import Evaluator
-from genbench.metrics import DigitsFeatures, Features, Metrics, reference_path
+from genbench.metrics import DigitsFeatures, Features, Metrics, Moments, reference_path
 from genbench.runtime.context import Context
 from genbench.runtime.launcher import launcher
 from genbench.runtime.processes import ALONE, Processes, joined
@@ -56,7 +60,8 @@ def process(path: str, folder: str) -> None:
         alone = numbers(data, ALONE, Path(folder, "alone")) if processes.first else None
         together = numbers(data, processes, Path(folder, "together"))
         failure = failing(data, processes, Path(folder, "failing"))
-        Path(folder, str(processes.index)).write_text(json.dumps([alone, together, failure]))
+        unsummed = failing_sums(data, processes, Path(folder, "unsummed"))
+        Path(folder, str(processes.index)).write_text(json.dumps([alone, together, failure, unsummed]))
 
 
 def failing(data: ImageData, processes: Processes, folder: Path) -> str:
@@ -74,10 +79,44 @@ def failing(data: ImageData, processes: Processes, folder: Path) -> str:
     return str(error.value)
 
 
+def failing_sums(data: ImageData, processes: Processes, folder: Path) -> str:
+    """The message where the first process, which alone sums features, cannot do so in the second of several
+    rounds of one batch.
+    """
+    os.environ["GENBENCH_CACHE"] = str(folder)
+    update, calls = Moments.update, Counter[str]()
+
+    def broken(moments: Moments, features: Tensor) -> None:
+        calls["update"] += 1
+        if calls["update"] == 2:
+            raise FloatingPointError("these sums are not finite")
+        update(moments, features)
+
+    ours = evaluator(data, processes, Counter())
+    # Where messages of two rounds do not match, one process waits for days.
+    with pytest.MonkeyPatch.context() as patch, ended_after(120):
+        patch.setattr(import_module("genbench.metrics.reference"), "ROUND", 1)
+        patch.setattr(Moments, "update", broken)
+        with pytest.raises(FloatingPointError) as error:
+            ours.reference("train")
+    assert calls["update"] == (2 if processes.first else 0)
+    return str(error.value)
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process, with the place where it waits on stderr, if the block takes longer."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 @pytest.mark.slow
 def test_two_processes_share_features_and_samples_and_have_the_numbers_of_one(tmp_path: Path) -> None:
     launcher(2, process, tmp_path.name)(json.dumps(sys.path), str(tmp_path))
-    (alone, first, said), (_, second, also_said) = (
+    (alone, first, *said), (_, second, *also_said) = (
         json.loads((tmp_path / name).read_text()) for name in "01"
     )
     assert len(alone["scores"]) > 20
@@ -87,4 +126,4 @@ def test_two_processes_share_features_and_samples_and_have_the_numbers_of_one(tm
         assert together["cached"] == [True, True]
         assert together["images"] > 0
     assert first["images"] + second["images"] == alone["images"]
-    assert said == also_said == "these features are not finite"
+    assert said == also_said == ["these features are not finite", "these sums are not finite"]
