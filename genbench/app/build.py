@@ -121,9 +121,9 @@ def build(
         check_snapshots(parts.model, parts.trainer.ema_snapshots)
         if parts.trainer.compile:
             check_compiler(device)
-        check_cuda_graphs(parts.model, parts.trainer, parts.precision, device)
-        # Of torchrun's processes each may be the only one of its machine.
+        # Of torchrun's processes each may be the only one of its machine, and trainer.devices is 1.
         count = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else each
+        check_cuda_graphs(parts.model, parts.recipe, parts.precision, device, processes=count)
         check_gradients(parts.trainer, count)
         try:
             parts.metrics.check_source(source)

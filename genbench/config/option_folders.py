@@ -47,7 +47,7 @@ OWN_TARGETS = ("genbench.", "torch.nn.", "torch.optim.", "torchmetrics.")
 TARGET = re.compile(r"^[^#\n]*?\b_target_[\"']?\s*:\s*[\"']?([\w.]+)", re.MULTILINE)
 
 
-LOADER: type = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+SafeLoader: type = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 """Reads the same values as yaml.safe_load, five times as fast where PyYAML was built with libyaml."""
 
 
@@ -138,7 +138,7 @@ def read_option(path: Path) -> dict[str, Any]:
 def parsed(text: str) -> Any:  # noqa: ANN401
     """Parse the text of an option's file once, however often it is asked for."""
     try:
-        return yaml.load(text, Loader=LOADER)
+        return yaml.load(text, Loader=SafeLoader)
     except yaml.YAMLError:
         return yaml.safe_load(text)  # whose message shows the place
 

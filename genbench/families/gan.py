@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genbench.gans.augment import Augmentation
 from genbench.gans.criterion import Criterion
-from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork, is_normalised
+from genbench.gans.network import DiscriminatorNetwork, GeneratorNetwork, has_spectral_norm
 from genbench.gans.penalty import Penalties
 from genbench.generator import Decodes, Loss, Rng, Y
 from genbench.probability.counts import MOST_CHANNELS, MOST_LAYERS, check_count
@@ -67,7 +67,7 @@ class GAN(Decodes):
         """Return both networks, or the generator alone where the slope of the discriminator is bounded, by a
         penalty or by spectral normalisation: both bounds need float32.
         """
-        bounded = self.penalties.any() or is_normalised(self.discriminator)
+        bounded = self.penalties.has_weight() or has_spectral_norm(self.discriminator)
         return [self.generator] if bounded else [self.generator, self.discriminator]
 
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "disc", step: int = 0) -> Loss:

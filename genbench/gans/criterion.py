@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genbench.gans.network import is_normalised
+from genbench.gans.network import has_spectral_norm
 from genbench.gans.penalty import Penalties
 
 __all__ = ["Criterion", "Hinge", "LeastSquares", "NonSaturating", "Relativistic", "Wasserstein"]
@@ -99,7 +99,7 @@ class Wasserstein(Criterion):
     def check(self, discriminator: nn.Module, penalties: Penalties) -> None:
         # Penalties at the images, of real or generated ones, aim at a slope of 0; the gradient penalty at 1.
         at_data = penalties.r1 > 0 or penalties.r2 > 0
-        if not (penalties.any() or is_normalised(discriminator)):
+        if not (penalties.has_weight() or has_spectral_norm(discriminator)):
             raise ValueError(
                 "criterion=wasserstein needs a discriminator of bounded gradient, but nothing bounds it: use "
                 "penalty=gradient, or network.discriminator.spectral_norm=true"

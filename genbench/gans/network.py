@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrizations import _SpectralNorm
 
-__all__ = ["DiscriminatorNetwork", "GeneratorNetwork", "is_normalised"]
+__all__ = ["DiscriminatorNetwork", "GeneratorNetwork", "has_spectral_norm"]
 
 
 class GeneratorNetwork(nn.Module, ABC):
@@ -31,8 +31,9 @@ class DiscriminatorNetwork(nn.Module, ABC):
         """x (B, C, H, W) in about [-1, 1], y (B,) int64 where there are classes -> logits (B,)."""
 
 
-def is_normalised(discriminator: nn.Module) -> bool:
-    """True where at least one layer of a discriminator has a parametrized weight, as spectral normalisation
-    gives it: W / sigma(W), whose sigma is found by a power iteration in each training pass.
+def has_spectral_norm(discriminator: nn.Module) -> bool:
+    """Return True where at least one layer of a discriminator has a weight W / sigma(W), by torch's
+    parametrization `spectral_norm`, whose sigma is found by a power iteration in each training pass. Other
+    parametrizations, such as weight_norm, bound no slope.
     """
-    return any(is_parametrized(module) for module in discriminator.modules())
+    return any(isinstance(module, _SpectralNorm) for module in discriminator.modules())

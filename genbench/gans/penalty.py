@@ -33,8 +33,8 @@ class Penalties:
             raise ValueError(f"penalty.every is {every}; it must be at least 1 (every step)")
         self.r1, self.r2, self.gradient, self.every = r1, r2, gradient, every
 
-    def any(self) -> bool:
-        """True where at least one of the three has a weight, at whatever steps."""
+    def has_weight(self) -> bool:
+        """Return True where at least one of the three has a weight, at whatever steps."""
         return self.r1 > 0 or self.r2 > 0 or self.gradient > 0
 
     def watch(self, real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,14 @@
 that follow it.
 """
 
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["new_share", "new_share_of_count"]
+
+Number = TypeVar("Number", float, Tensor)
 
 
 def new_share(seen: Tensor, *, images: int, halflife_images: float, rampup: float | None) -> Tensor:
@@ -22,8 +24,7 @@ def new_share(seen: Tensor, *, images: int, halflife_images: float, rampup: floa
     halflife = torch.full_like(seen, halflife_images, dtype=torch.float64)
     if rampup is not None:
         halflife = halflife.minimum(rampup * seen)
-    share: Tensor = share_of_step(images, halflife)
-    return share
+    return share_of_step(images, halflife)
 
 
 def new_share_of_count(seen: int, *, images: int, halflife_images: float, rampup: float | None) -> float:
@@ -31,10 +32,11 @@ def new_share_of_count(seen: int, *, images: int, halflife_images: float, rampup
     one number take longer than the average of a small network.
     """
     halflife = halflife_images if rampup is None else min(halflife_images, rampup * seen)
-    share: float = share_of_step(images, halflife) if halflife > 0 else 1.0
-    return share
+    return share_of_step(images, halflife) if halflife > 0 else 1.0
 
 
-def share_of_step(images: int, halflife: Any) -> Any:  # noqa: ANN401 (a float or a tensor, as it is given)
-    """1 - 2^(-images / halflife), of a half-life in images, as a float or as a tensor () float64."""
+def share_of_step(images: int, halflife: Number) -> Number:
+    """Compute 1 - 2^(-images / halflife), the share of a step of so many images, of a half-life in images
+    above 0: a float of a float, a tensor () float64 of one.
+    """
     return 1 - 0.5 ** (images / halflife)

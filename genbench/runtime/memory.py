@@ -5,13 +5,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from genbench.errors import OutOfMemory
 
 __all__ = [
     "FREE",
     "check_memory",
+    "free_in_groups",
     "free_memory",
     "installed_memory",
     "is_out_of_memory",
@@ -23,6 +24,12 @@ __all__ = [
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc")
 """Signs in the text of errors from CUDA, MPS and the CPU's allocators, from cuBLAS, and from C++."""
+GROUP_FILES = (
+    ("memory.max", "memory.current", ""),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+)
+"""Files of a control group, in version 2 and 1: its limit, what it uses, and the prefix of those names in
+memory.stat that count the groups within it too."""
 FREE = "free memory on that device, or train a smaller network"
 """The remedy where no batch can be made smaller."""
 
@@ -37,13 +44,56 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that programs can still have on this machine without swapping, as Linux
-    estimates them; all that the machine has where the system does not tell.
+    """Return the bytes of memory that this process can still have without swapping: as Linux estimates them
+    for the machine (all that it has where the system does not tell), or less where the limit of a container
+    or of a cluster's job leaves less.
     """
-    facts = Path("/proc/meminfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
+    lines = read_lines(Path("/proc/meminfo"))
     found = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    return next(found, installed_memory())
+    return min([next(found, installed_memory()), *free_in_groups()])
+
+
+def free_in_groups(
+    mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
+    """List the bytes that each control group with a limit still allows to this process: its own group and
+    those around it, in versions 1 and 2 of Linux's cgroups. Empty where there is none, or none can be read.
+
+    mounted: the folder of all groups. own: the file that names those of this process.
+    """
+    found = []
+    for line in read_lines(own):
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = mounted / "memory" if controllers else mounted
+        inner = PurePosixPath(path.lstrip("/"))
+        # In a container the path may be that of the host, while the folder has the container's group alone.
+        found += [free_of_group(root / group) for group in (inner, *inner.parents)]
+    return [free for free in found if free is not None]
+
+
+def free_of_group(folder: Path) -> int | None:
+    """Return the bytes that the control group of a folder still allows, at least 0; None without a limit.
+    Pages of files are not counted as used: the kernel drops them before it ends a process.
+    """
+    for limit, usage, prefix in GROUP_FILES:
+        bound, used = (read_lines(folder / name) for name in (limit, usage))
+        if not (bound and used and bound[0].isdecimal() and used[0].isdecimal()):  # absent, or "max"
+            continue
+        facts = dict(line.split(" ", 1) for line in read_lines(folder / "memory.stat") if " " in line)
+        pages = [facts.get(f"{prefix}{kind}_file", "0") for kind in ("active", "inactive")]
+        cached = sum(int(count) for count in pages if count.isdecimal())
+        return max(int(bound[0]) - max(int(used[0]) - cached, 0), 0)
+    return None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a file of the system; none where it is absent or cannot be read."""
+    try:
+        return path.read_text().splitlines()
+    except (OSError, ValueError):  # ValueError: not UTF-8
+        return []
 
 
 def installed_memory() -> int:

@@ -35,8 +35,8 @@ class CheckpointWriter:
     ) -> None:
         """Have `save(state)` called, and `done()` once it has returned, after what is being written by now.
 
-        aside: in the thread, with a copy of the state as it is now, unless memory has no room for a copy;
-        False: at once, and this returns when it is written.
+        aside: in the thread, with a copy of the state as it is now, unless memory, or the limit of a
+        container or job, has no room for a copy; False: at once, and this returns when it is written.
         """
         self.wait()
         if not aside or 2 * bytes_of(state) > free_memory():
@@ -88,8 +88,9 @@ class CheckpointWriter:
 
 
 def copy_to_host(state: State) -> tuple[State, Callable[[], None]]:
-    """Copy nested dicts, lists and tuples with all tensors in them to the memory of the host, in their
-    layouts; tensors that are one and the same remain so. Other values are not copied.
+    """Copy nested dicts, lists and tuples (NamedTuples too), each of its own class, with all tensors in them
+    to the memory of the host, in their layouts; tensors that are one and the same remain so. Other values are
+    not copied.
 
     Of a GPU the copies go to pinned memory and are not waited for: the function that comes second waits for
     them. Steps that follow on the device change the tensors after they are copied.
@@ -114,7 +115,9 @@ def copy_to_host(state: State) -> tuple[State, Callable[[], None]]:
             new = copy.copy(value)  # of its own class: state dicts carry attributes
             new.update({name: copied(entry) for name, entry in value.items()})
             return new
-        return type(value)(map(copied, value)) if isinstance(value, list | tuple) else value
+        if isinstance(value, tuple):  # by tuple's own way, since the class of a NamedTuple takes its fields
+            return tuple.__new__(type(value), map(copied, value))
+        return type(value)(map(copied, value)) if isinstance(value, list) else value
 
     found = copied(state)
     devices = {x.device for x in tensors_of(state) if x.is_cuda}

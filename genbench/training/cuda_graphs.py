@@ -22,9 +22,9 @@ from genbench.runtime.global_batch import Part
 from genbench.runtime.memory import is_out_of_memory
 from genbench.training.data_parallel import Backward, backward
 from genbench.training.loss_scale import LossScaler
-from genbench.training.step import update
+from genbench.training.step import is_fused, update
 
-__all__ = ["WARM_UP", "GraphedSteps", "Recorder", "Update", "record_graph", "steps_of"]
+__all__ = ["WARM_UP", "GraphedSteps", "Recorder", "Update", "check_fused", "record_graph", "steps_of"]
 
 T = TypeVar("T")
 Recorder = Callable[[Callable[[], Any]], Callable[[], Any]]
@@ -63,8 +63,7 @@ class GraphedSteps:
     """Both halves of a step as CUDA graphs, one pair for each kind of step: each phase of a model, and within
     it those of its rare steps (0, period, 2 period, ..).
 
-    The first `WARM_UP` steps of each kind are taken without a graph, as part of the training. An optimizer
-    without fused kernels reads a flag from the device, so that its updates are never recorded. The factor of
+    The first `WARM_UP` steps of each kind are taken without a graph, as part of the training. The factor of
     the learning rate is rounded to float32, in which the device reads it.
     period: of the model's steps, see Generator.period. record: how work is recorded, by `record_graph` on a
     GPU.
@@ -101,10 +100,23 @@ class GraphedSteps:
         scaler: LossScaler | None = None,
         skip_norm: float | None = None,
     ) -> Tensor:
-        """Do what `step.update` does, with the gradient of the last `backward`."""
-        if not all(group.get("fused") for group in optimizer.param_groups):
-            return update(optimizer, lr_factor, clip_norm, loss, scaler, skip_norm)
+        """Do what `step.update` does, with the gradient of the last `backward`, which had no scale. Raises
+        ValueError on an optimizer without fused kernels.
+        """
+        check_fused(optimizer)
         return self.current.update(optimizer, lr_factor, clip_norm, loss, skip_norm)
+
+
+def check_fused(optimizer: Optimizer) -> None:
+    """Raise ValueError on an optimizer without fused kernels, whose updates no graph can hold: the host reads
+    from the device, at each step, whether the update may be made.
+    """
+    if not is_fused(optimizer):
+        raise ValueError(
+            f"trainer.cuda_graphs is true, and {type(optimizer).__name__} works without fused kernels, so "
+            "that its updates wait for the GPU and cannot be recorded: use optim=adam, adamw or adam_gan "
+            "with optim.fused=true, or trainer.cuda_graphs=false"
+        )
 
 
 class KindOfStep:

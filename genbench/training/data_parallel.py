@@ -101,7 +101,7 @@ def backward(
 
 
 def backward_parts(
-    backward: Backward,
+    backprop: Backward,
     loss: nn.Module,
     batch: tuple[Tensor, Y],
     parts: Sequence[Part],
@@ -113,18 +113,18 @@ def backward_parts(
     """Compute the loss of each part of this process's share of a batch, x (B, C, H, W) and y (B,) or None,
     and add up their gradients; returns the losses, one a part.
 
-    backward: of one part. buffers: those that a forward pass updates. Every part draws what the whole batch
+    backprop: of one part. buffers: those that a forward pass updates. Every part draws what the whole batch
     would, and updates them alike.
     """
     x, y = batch
     if len(parts) == 1:
-        return [backward(loss, x, y, step=step, part=parts[0], scaler=scaler)]
+        return [backprop(loss, x, y, step=step, part=parts[0], scaler=scaler)]
     start, losses, n = Start(x.device, buffers), [], len(x) // len(parts)
     for number, part in enumerate(parts):
         start.restore()
         rows = slice(number * n, (number + 1) * n)
         mine = (x[rows], None if y is None else y[rows])
-        losses.append(backward(loss, *mine, step=step, part=part, scaler=scaler))
+        losses.append(backprop(loss, *mine, step=step, part=part, scaler=scaler))
     return losses
 
 

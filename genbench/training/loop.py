@@ -187,7 +187,7 @@ def train(
     buffers = saved_buffers(model)
     processes.copy_first([*model.parameters(), *buffers])
     loss_of = phase_losses(model, learned, processes.count, in_bf16=trainer.gradients == "bf16")
-    backward, update = steps_of(model, device, graphs=trainer.cuda_graphs)
+    backprop, move = steps_of(model, device, graphs=trainer.cuda_graphs)
 
     # Images and their order, values for the log, clock
     train_set, remarks = on_device(data.train, device)
@@ -274,11 +274,11 @@ def train(
                         if not global_batch.is_whole() or len(parts) > 1:  # else `loss` does it itself
                             model.prepare(x, y, phase=phase, step=run.step)
                     losses = backward_parts(
-                        backward, loss_of[phase], (x, y), parts, step=run.step, buffers=buffers, scaler=scaler
+                        backprop, loss_of[phase], (x, y), parts, step=run.step, buffers=buffers, scaler=scaler
                     )
                 loss = mean([loss.total.detach() for loss in losses])
                 processes.average([loss])
-                norm = update(
+                norm = move(
                     run.optimizers[phase], factor, trainer.clip_norm, loss, scaler, trainer.skip_grad_norm
                 )
                 values = values_of(losses, loss, norm) | ({} if scaler is None else scaler.values())

@@ -13,6 +13,7 @@ from genbench.generator import Generator
 from genbench.runtime import rng
 from genbench.runtime.memory import check_memory, free_memory
 from genbench.runtime.precision import Float16, Precision
+from genbench.training.cuda_graphs import check_fused
 from genbench.training.loop import Recipe, Trainer
 from genbench.training.snapshots import MOST
 from genbench.training.step import only
@@ -71,10 +72,14 @@ def check_snapshots(model: Generator, count: int | None) -> None:
         raise ValueError(f"{asked}, and this model is not trained: set trainer.ema_snapshots=null")
 
 
-def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, device: torch.device) -> None:
+def check_cuda_graphs(
+    model: Generator, recipe: Recipe, precision: Precision, device: torch.device, *, processes: int
+) -> None:
     """Raise ValueError where trainer.cuda_graphs asks for graphs of steps that cannot be recorded: not on a
-    GPU, in several parts or processes, with a scale of the loss, or of a model whose steps differ.
+    GPU, in several parts or processes, with a scale of the loss, with an optimizer without fused kernels, or
+    of a model whose steps differ. processes: of the run, also where torchrun starts them.
     """
+    trainer = recipe.trainer
     if not trainer.cuda_graphs:
         return
     if device.type != "cuda":
@@ -82,11 +87,11 @@ def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, 
             f"trainer.cuda_graphs is true, and {device} is no GPU: use device=cuda, or "
             "trainer.cuda_graphs=false"
         )
-    if trainer.accumulate > 1 or trainer.devices > 1:
+    if trainer.accumulate > 1 or processes > 1:
         raise ValueError(
-            f"trainer.cuda_graphs is true, and a graph holds a whole batch: trainer.accumulate="
-            f"{trainer.accumulate} and trainer.devices={trainer.devices} must be 1, or use "
-            "trainer.cuda_graphs=false"
+            "trainer.cuda_graphs is true, and a graph holds a whole batch, which trainer.accumulate="
+            f"{trainer.accumulate} in {processes} process{'es' * (processes > 1)} divides: use "
+            "trainer.accumulate=1 and trainer.devices=1 without torchrun, or trainer.cuda_graphs=false"
         )
     if isinstance(precision, Float16):
         raise ValueError(
@@ -94,6 +99,7 @@ def check_cuda_graphs(model: Generator, trainer: Trainer, precision: Precision, 
             "steps: use precision=bf16 or fp32, or trainer.cuda_graphs=false"
         )
     if model.phases:
+        check_fused(recipe.optim(model.parameters()))
         model.check_replayable()
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Start",
     "captions_of",
     "held",
+    "is_fused",
     "model_batch",
     "only",
     "others",
@@ -135,15 +136,22 @@ def update(
         clip(gradients, clip_norm, norm)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * lr_factor
-    if loss.device.type != "cpu" and all(group.get("fused") for group in optimizer.param_groups):
+    if loss.device.type != "cpu" and is_fused(optimizer):
         optimizer.grad_scale = None  # type: ignore[attr-defined]
         optimizer.found_inf = (~admitted(loss, norm, skip_norm)).float()  # type: ignore[attr-defined]
         optimizer.step()
-    elif is_admitted(loss, norm, skip_norm):
+    elif read_admitted(loss, norm, skip_norm):
         optimizer.step()
     for parameter in parameters:
         parameter.grad = None
     return norm if scaler is None else scaler.update(loss, norm)
+
+
+def is_fused(optimizer: Optimizer) -> bool:
+    """Return True where torch's fused kernels update all weights: they read on the device itself whether an
+    update may be made.
+    """
+    return all(group.get("fused") for group in optimizer.param_groups)
 
 
 @torch.no_grad()
@@ -174,7 +182,7 @@ def admitted(loss: Tensor, norm: Tensor, skip_norm: float | None) -> Tensor:
     return finite if skip_norm is None else finite & (norm < skip_norm)
 
 
-def is_admitted(loss: Tensor, norm: Tensor, skip_norm: float | None) -> bool:
+def read_admitted(loss: Tensor, norm: Tensor, skip_norm: float | None) -> bool:
     """Return what `admitted` finds, read by the host: a few operations on single numbers take longer than
     reading both where nothing has to be waited for, on a CPU.
     """

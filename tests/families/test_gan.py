@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from genbench.data import Split
 from genbench.families.gan import GAN
@@ -304,6 +305,14 @@ def test_the_discriminator_computes_in_bfloat16_only_where_nothing_bounds_its_sl
     assert penalised.autocast_networks() == [penalised.generator]
     normalised = gan(spectral_norm=True)
     assert normalised.autocast_networks() == [normalised.generator]
+
+
+def test_weights_that_are_parametrized_otherwise_bound_no_slope() -> None:
+    model = gan()
+    weight_norm(next(module for module in model.discriminator.modules() if isinstance(module, nn.Conv2d)))
+    assert model.autocast_networks() == [model.generator, model.discriminator]
+    with pytest.raises(ValueError, match="nothing bounds it"):
+        Wasserstein().check(model.discriminator, Penalties())
 
 
 @pytest.mark.parametrize("phase", ["disc", "gen"])

@@ -4,7 +4,7 @@ import errno
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -110,6 +110,22 @@ def test_a_copy_has_the_values_layouts_classes_and_shared_tensors_of_the_state()
     assert type(copied["model"]) is type(weights)
     assert vars(copied["model"]) == vars(weights)
     assert (copied["stages"], copied["betas"]) == ({("a", "b"): 3}, (0.9, 0.99))
+
+
+class Pair(NamedTuple):
+    """A tuple whose class takes its fields one by one."""
+
+    weight: torch.Tensor
+    name: str
+
+
+def test_a_named_tuple_and_a_list_are_copied_with_their_tensors() -> None:
+    pair = Pair(torch.ones(2), "w")
+    copied, _ = copy_to_host({"pair": pair, "list": [pair.weight]})
+    pair.weight.zero_()
+    assert type(copied["pair"]) is Pair
+    assert (copied["pair"].weight.tolist(), copied["pair"].name) == ([1, 1], "w")
+    assert copied["list"][0] is copied["pair"].weight
 
 
 def test_a_full_disk_ends_a_training_that_never_waits_for_it(

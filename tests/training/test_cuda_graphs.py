@@ -16,20 +16,22 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from genbench import app
 from genbench.contract.fake_cuda import CUDA, images, moved, reading
 from genbench.data import Split
 from genbench.generator import Generator
 from genbench.nn.fast import conv_of_doubled
 from genbench.runtime.global_batch import Part
 from genbench.runtime.precision import Float16, Float32
-from genbench.training import cuda_graphs
+from genbench.training import cuda_graphs, recipe_checks
+from genbench.training.budget import Budget
 from genbench.training.cuda_graphs import WARM_UP
 from genbench.training.data_parallel import phase_losses
-from genbench.training.loop import Trainer
-from genbench.training.lr_schedule import Cosine
+from genbench.training.loop import Recipe, Trainer
+from genbench.training.lr_schedule import Constant, Cosine
 from genbench.training.recipe_checks import check_cuda_graphs
 from genbench.training.step import update
-from tests.test_contract import build
+from tests.test_contract import build, config
 from tests.toys import toy_model
 from tests.training.test_loop import run, same
 
@@ -191,13 +193,14 @@ def test_a_checkpoint_with_graphs_resumes_without_and_the_other_way_round(
     assert same(straight, run(tmp_path / "parts", optim=ADAM, cuda_graphs=not first))
 
 
-def test_the_first_steps_and_updates_without_fused_kernels_are_not_recorded(
-    tmp_path: Path, recorded: list[str]
-) -> None:
-    run(tmp_path / "short", cuda_graphs=True, budget=16 * WARM_UP)
+def test_the_first_steps_are_not_recorded(tmp_path: Path, recorded: list[str]) -> None:
+    run(tmp_path, cuda_graphs=True, budget=16 * WARM_UP)
     assert recorded == []
-    run(tmp_path / "plain", cuda_graphs=True, optim=partial(torch.optim.Adam, lr=1e-3))
-    assert recorded == ["work"]
+
+
+def test_an_update_without_fused_kernels_is_refused(tmp_path: Path, recorded: list[str]) -> None:
+    with pytest.raises(ValueError, match="Adam works without fused kernels"):
+        run(tmp_path, cuda_graphs=True, optim=partial(torch.optim.Adam, lr=1e-3))
 
 
 def test_the_log_and_checkpoints_have_learning_rates_as_numbers(tmp_path: Path, recorded: list[str]) -> None:
@@ -302,7 +305,9 @@ def test_a_convolution_of_doubled_maps_copies_nothing_from_the_host() -> None:
 REFUSED = [
     (("model=ddpm", *SMALL), {"device": "cpu"}, "cpu is no GPU"),
     (("model=ddpm", *SMALL), {"accumulate": 2}, "trainer.accumulate=2"),
-    (("model=ddpm", *SMALL), {"devices": 2}, "trainer.devices=2"),
+    (("model=ddpm", *SMALL), {"processes": 2}, "in 2 processes .* without torchrun"),
+    (("model=ddpm", *SMALL), {"optim": torch.optim.NAdam}, "NAdam .* optim=adam, .* optim.fused=true"),
+    (("model=ddpm", *SMALL), {"optim": partial(torch.optim.Adam, fused=False)}, "optim.fused=true"),
     (("model=ddpm", *SMALL), {"precision": "fp16"}, "precision=fp16"),
     (("model=consistency", *SMALL), {}, "steps of Consistency"),
     (("model=flow_matching", "pairing=optimal_transport", *SMALL), {}, "pairing=independent"),
@@ -317,11 +322,30 @@ def test_what_cannot_be_recorded_is_refused_before_any_work(
     overrides: tuple[str, ...], settings: dict[str, Any], why: str
 ) -> None:
     device, lowered = settings.get("device", "cuda"), "precision" in settings
-    counts = {name: value for name, value in settings.items() if name in ("accumulate", "devices")}
+    accumulate, processes = settings.get("accumulate", 1), settings.get("processes", 1)
     precision = Float16() if lowered else Float32()
+
+    def check(*, graphs: bool) -> None:
+        trainer = Trainer(cuda_graphs=graphs, accumulate=accumulate)
+        recipe = Recipe(trainer, settings.get("optim", ADAM), Constant(), Budget(images=64))
+        check_cuda_graphs(build(*overrides), recipe, precision, torch.device(device), processes=processes)
+
     with pytest.raises(ValueError, match=why) as error:
-        check_cuda_graphs(
-            build(*overrides), Trainer(cuda_graphs=True, **counts), precision, torch.device(device)
-        )
+        check(graphs=True)
     assert "trainer.cuda_graphs" in str(error.value)
-    check_cuda_graphs(build(*overrides), Trainer(**counts), precision, torch.device(device))
+    check(graphs=False)
+
+
+def test_the_processes_that_torchrun_starts_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts one on each of two machines, where trainer.devices is 1 and each process is alone."""
+    counts = list[int]()
+
+    def check(*parts: object, processes: int) -> None:
+        counts.append(processes)
+
+    monkeypatch.setattr(recipe_checks, "check_cuda_graphs", check)
+    app.build(config("model=ddpm", *SMALL))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    app.build(config("model=ddpm", *SMALL))
+    assert counts == [1, 2]

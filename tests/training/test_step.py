@@ -1,5 +1,6 @@
 """The pieces of a training step compute what torch's own functions do, bit for bit."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genbench.contract.fake_cuda import CUDA, reading
-from genbench.training.step import clip, held, only, others, total_norm, update
+from genbench.training.step import admitted, clip, held, only, others, read_admitted, total_norm, update
 
 ONE = torch.ones(())
 
@@ -48,6 +49,15 @@ def test_a_gradient_that_is_not_finite_moves_no_weight_and_is_cleared() -> None:
         assert weight.tolist() == [1, 1, 1]
         assert weight.grad is None
         assert not optimizer.state
+
+
+@pytest.mark.parametrize("skip_norm", [None, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("norm", [1.0, math.inf, math.nan])
+@pytest.mark.parametrize("loss", [1.0, -1.0, math.inf, -math.inf, math.nan])
+def test_host_and_device_admit_the_same_updates(loss: float, norm: float, skip_norm: float | None) -> None:
+    expected = math.isfinite(loss) and math.isfinite(norm) and (skip_norm is None or norm < skip_norm)
+    numbers = torch.tensor(loss), torch.tensor(norm)
+    assert bool(admitted(*numbers, skip_norm)) == read_admitted(*numbers, skip_norm) == expected
 
 
 @pytest.mark.parametrize("clip_norm", [None, 1.0])
