@@ -141,7 +141,7 @@ class Combinations(Sweeper):
         """
         reasons = []
         # The first job of each kind takes longer: it imports torch, and builds its objects.
-        with Progress(terminal()).bar("checking the jobs", len(jobs), "jobs") as bar:
+        with Progress(terminal()).bar("checking", len(jobs), "jobs") as bar:
             for number, words in enumerate(jobs, 1):
                 reasons.append((words, self.refusal(words)))
                 bar.advance(number)
