@@ -12,11 +12,16 @@ from tests.conftest import ROOT, Command
 
 
 @pytest.mark.parametrize("words", [["--help"], ["schedule", "-h"], ["seed=3", "schedule=cosine", "--help"]])
-def test_help_is_printed_without_hydra(words: list[str], main: Command) -> None:
+def test_help_is_printed_without_hydra(words: list[str], main: Command, environment: dict[str, str]) -> None:
     code = f"import sys; sys.argv = {['main.py', *words]}; exec(open('main.py').read())"
     watched = f"import atexit, sys; atexit.register(lambda: print('hydra' in sys.modules)); {code}"
     done = subprocess.run(
-        [sys.executable, "-c", watched], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", watched],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     *page, has_hydra = done.stdout.splitlines()
