@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from benchmarks.publish import execute, measure, pages, runs
 from benchmarks.publish.answers import NEEDS, answers
@@ -149,6 +150,25 @@ def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) ->
     found = read_json(unpacked / "run.json")
     assert found is not None
     assert found["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no archive",
+        lzma.compress(b"{}"),
+        lzma.compress(b"{half a line"),
+        lzma.compress(json.dumps({"group": "g", "run": "r", "files": {}}).encode())[:-9],
+        *(
+            lzma.compress(json.dumps({"group": "g", "run": "r", "files": {}} | wrong).encode())
+            for wrong in ({"group": "../.."}, {"run": "/tmp/run"}, {"files": {"../../outside.txt": "text"}})
+        ),
+    ],
+)
+def test_damaged_and_hostile_records_are_refused_with_a_remedy(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "stability.jsonl.xz").write_bytes(content)
+    with pytest.raises(typer.BadParameter, match="is damaged: restore it from git"):
+        read_records("stability", tmp_path)
 
 
 def test_a_plan_that_is_only_listed_measures_no_target(

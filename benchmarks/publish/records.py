@@ -5,16 +5,18 @@
 
 import json
 import lzma
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import typer
 import yaml
 
 from benchmarks.commands import ROOT
 from benchmarks.publish.planned import Planned
 from genbench.records.files import atomic_file, read_json, write_json_atomic
-from genbench.records.json_lines import parse_lines
+from genbench.records.json_lines import Lines, parse_lines
 from genbench.records.metric_name import is_metric
 from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
@@ -32,6 +34,8 @@ __all__ = [
 RECORDS = ROOT / "docs" / "benchmark" / "records"
 STRIP = "strip.png"
 """File in the directory of a run with a row of its samples, which the repository keeps beside its record."""
+LARGEST = 2**28
+"""Bytes of the records of a part at most, unpacked."""
 POINTS = 40
 """Events of a log that are kept at most, beside those with scores."""
 OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
@@ -147,11 +151,29 @@ def is_score(name: str) -> bool:
 
 
 def read_records(part: str, records: Path) -> list[dict[str, Any]]:
-    """Return the records of a part, none where nothing was kept."""
+    """Return the records of a part, none where nothing was kept.
+    Raises typer.BadParameter on a damaged file, and on one with what no record of a run has.
+    """
     path = path_of(part, records)
     if not path.is_file():
         return []
-    return [*parse_lines(lzma.decompress(path.read_bytes())).objects.values()]
+    packed = lzma.LZMADecompressor()
+    try:
+        lines = parse_lines(packed.decompress(path.read_bytes(), LARGEST))
+    except lzma.LZMAError:
+        lines = Lines({}, [1])
+    found = [*lines.objects.values()]
+    if lines.damaged or not packed.eof or not all(map(is_record, found)):
+        raise typer.BadParameter(f"{path} is damaged: restore it from git, or delete it and repeat its runs")
+    return found
+
+
+def is_record(found: Mapping[str, Any]) -> bool:
+    """Return True where all that a record names is a file in the directory of its run, by one name each."""
+    places = (found.get("group"), found.get("run"))
+    names = all(isinstance(place, str) and re.fullmatch(r"\w[\w.=,+-]*", place) for place in places)
+    files = found.get("files")
+    return names and isinstance(files, dict) and all(name in MEASURED for name in files)
 
 
 def unpack(records: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
