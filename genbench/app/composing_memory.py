@@ -5,8 +5,8 @@ map of choices is made only where a default refers to one. tests/app/test_compos
 plain Hydra, whose internals these functions take the place of; their names are those of hydra-core 1.3.
 """
 
+import copy
 import io
-import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -30,8 +30,8 @@ __all__ = ["ComposedJobs", "parsed_once", "replaced", "same_choices"]
 
 FILES, TEXTS = 1024, 8192
 """Contents of files, and texts with references, that are remembered at most."""
-JOBS = 2000
-"""Configurations of jobs that wait for their start, at 30 kB each; those beyond are composed again."""
+JOBS = 200
+"""Configurations of jobs that wait for their start; those beyond are composed again, which saves memory."""
 
 plain_rule = OverridesParser.parse_rule
 load, interpolation_map = OmegaConf.load, defaults_list._create_interpolation_map
@@ -62,16 +62,16 @@ def quick_load(file: str | Path | IO[Any]) -> Any:  # noqa: ANN401
     if isinstance(file, str | Path):
         return load(file)
     try:
-        return pickle.loads(loaded(file.read()))
+        return copy.deepcopy(loaded(file.read()))
     except Exception:  # the message of another reading names the file
         file.seek(0)
         return load(file)
 
 
 @lru_cache(FILES)
-def loaded(content: str) -> bytes:
-    """Parse the content of a YAML file; the configuration is returned as bytes, since it will be changed."""
-    return pickle.dumps(load(io.StringIO(content)))
+def loaded(content: str) -> Any:  # noqa: ANN401
+    """Parse the content of a YAML file; callers copy the configuration before they change it."""
+    return load(io.StringIO(content))
 
 
 def quick_map(overrides: Any, defaults: list[InputDefault], self_added: bool) -> DictConfig:  # noqa: ANN401
@@ -122,7 +122,7 @@ def same_choices() -> Iterator[None]:
     No change of an option's file is seen inside the block: it is for one command, with all jobs of its sweep.
     """
     plain_merge = vars(ConfigLoaderImpl)[MERGE]
-    lists, merged = dict[tuple[object, ...], DefaultsList](), dict[int, bytes]()
+    lists, merged = dict[tuple[object, ...], DefaultsList](), dict[int, DictConfig]()
 
     def quick_list(
         repo: IConfigRepository,
@@ -148,8 +148,8 @@ def same_choices() -> Iterator[None]:
         if not any(defaults is each.defaults for each in lists.values()):
             return plain_merge(loader, defaults, repo)
         if id(defaults) not in merged:
-            merged[id(defaults)] = pickle.dumps(plain_merge(loader, defaults, repo))
-        return pickle.loads(merged[id(defaults)])
+            merged[id(defaults)] = plain_merge(loader, defaults, repo)
+        return copy.deepcopy(merged[id(defaults)])
 
     with (
         replaced(config_loader_impl, "create_defaults_list", quick_list),
@@ -185,17 +185,16 @@ class ComposedJobs(ConfigLoaderImpl):
 
     def __init__(self, plain: ConfigLoaderImpl) -> None:
         super().__init__(plain.get_search_path())
-        self.waiting: dict[tuple[str, ...], bytes] = {}
+        self.waiting: dict[tuple[str, ...], DictConfig] = {}
 
     def composed(self, master: DictConfig, words: Sequence[str]) -> tuple[DictConfig, DictConfig]:
         """Compose a job of overrides, and remember it until it starts: the configuration, and a copy without
         Hydra's part. master: the configuration of the whole sweep.
         """
         cfg = super().load_sweep_config(master, list(words))
-        content = pickle.dumps(cfg)
+        own = copy.deepcopy(cfg)
         if len(self.waiting) < JOBS:
-            self.waiting[tuple(words)] = content
-        own = pickle.loads(content)  # three times as fast as OmegaConf's copy
+            self.waiting[tuple(words)] = copy.deepcopy(cfg)
         with open_dict(own):
             del own["hydra"]
         return cfg, own
@@ -205,4 +204,4 @@ class ComposedJobs(ConfigLoaderImpl):
         found = self.waiting.pop(tuple(sweep_overrides), None)
         if found is None:
             return super().load_sweep_config(master_config, sweep_overrides)
-        return pickle.loads(found)
+        return found
