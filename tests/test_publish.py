@@ -19,6 +19,7 @@ from benchmarks.publish.figures import curve_figure
 from benchmarks.publish.pages import Places, between, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
+from benchmarks.publish.processes import Ended, allowed, process
 from benchmarks.publish.records import keep, read_records, strip_path, unpack
 from benchmarks.publish.winners import Measure, ranking
 from genbench.records.files import read_json
@@ -37,15 +38,15 @@ def here(main: Command, verb: Command, monkeypatch: pytest.MonkeyPatch) -> list[
     """Let runs be executed in this process, which has loaded torch; the commands in their order."""
     called: list[Sequence[str]] = []
 
-    def process(words: Sequence[str], core: int, log: Path) -> int:
+    def process(words: Sequence[str], core: int, log: Path) -> Ended:
         called.append(words)
         if words[0] == "main.py":
-            return main(*words[1:]).returncode
+            return Ended(main(*words[1:]).returncode, 0.9)
         _, module, *rest = words
         if module == "genbench":
-            return verb(*rest).returncode
+            return Ended(verb(*rest).returncode, 1.0)
         measure.main(rest[0], Path(rest[1]), Path(rest[2]))
-        return 0
+        return Ended(0, 1.0)
 
     monkeypatch.setattr(execute, "process", process)
     return called
@@ -59,13 +60,20 @@ def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
     assert {each.key for each in planned} == {*KEYS}
     assert len({each.words for each in planned}) == len(planned)
     of_part = {key: [each.words for each in planned if each.key == key] for key in KEYS}
-    seeds_of_part = [each.seed for each in planned if each.key == "fashion_mnist"]
-    assert seeds_of_part == sorted(seeds_of_part)  # an interrupted part has one seed of every model
+    seeds = [each.seed for each in planned]
+    assert seeds == sorted(seeds)  # an interrupted benchmark has one seed of every row before any has two
     for model, seeds in {**dict.fromkeys(runs.TUNED, 3), "vqvae": 1, "tarflow": 1}.items():
         assert sum(f"model={model}" in words for words in of_part["fashion_mnist"]) == seeds
     losses = {word for words in of_part["heat_map"] for word in words if word.startswith("loss=")}
     assert losses == {"loss=l1", "loss=l2", "loss=huber", "loss=hybrid"}
     assert all("budget.until=7" in words for words in of_part["time_to_target"])
+
+
+def test_a_process_ends_with_its_code_and_its_share_of_a_core(tmp_path: Path) -> None:
+    """One that sleeps has had little of its core."""
+    ended = process(["-c", "import time; time.sleep(1); raise SystemExit(3)"], allowed()[0], tmp_path / "log")
+    assert ended.code == 3
+    assert ended.core_share < 0.5
 
 
 def test_runs_are_found_again_by_their_identity_and_executed_once(
@@ -125,7 +133,7 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert "gan has the lowest FID" in (places.docs / "benchmark" / "index.md").read_text()
     part = (places.docs / "benchmark" / "digits_seconds.md").read_text()
     assert "2 of 3 runs; device: " in part
-    assert "1 thread each, 1 at once" in part
+    assert "1 thread each, 1 at once; each had at least 90 % of a core" in part
     assert "Not measured yet: runs of gan (1 of 3)." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()

@@ -20,7 +20,7 @@ from genbench.app.composing_memory import same_choices
 from genbench.app.in_process import composed
 from genbench.app.run_names import identity, run_dir
 from genbench.app.search_path import composing
-from genbench.records.files import write_json_atomic
+from genbench.records.files import read_json, write_json_atomic
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
 
@@ -169,12 +169,18 @@ class Session:
         """Train and measure one run on a core, as far as it still has to be."""
         log = self.runs / "publish.log"
         if job.state in ("missing", "unfinished"):
-            process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
+            ended = process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
             if job.path.is_dir():
-                write_json_atomic(job.path / CONDITIONS, {"threads": 1, "runs_at_once": self.at_once})
+                self.note(job.path / CONDITIONS, ended.core_share)
         for later in job.unmeasured if job.state == "unmeasured" else []:
             if not is_stopping():
                 self.measure(job, later, core)
+
+    def note(self, path: Path, core_share: float) -> None:
+        """Write the conditions of a run: of one in several parts the smallest share of its core."""
+        before = (read_json(path) or {}).get("core_share", 1.0)
+        conditions = {"threads": 1, "runs_at_once": self.at_once, "core_share": min(before, core_share)}
+        write_json_atomic(path, conditions)
 
     def measure(self, job: Job, later: Later, core: int) -> None:
         """Take one measurement of a finished run. Its result is in its place once it is complete: a
@@ -187,5 +193,5 @@ class Session:
             shutil.rmtree(out)
         places = {"RUN": str(job.path), "OUT": str(out)}
         words = ["-m", *(places.get(word, word) for word in later.words)]
-        if process(words, core, self.runs / "publish.log") == 0:
+        if process(words, core, self.runs / "publish.log").code == 0:
             out.replace(to)

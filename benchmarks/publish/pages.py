@@ -157,12 +157,14 @@ def made_by(own: Chapter) -> str:
 
 def conditions(records: Sequence[Record]) -> list[str]:
     """Return in how many threads runs were executed, and how many at once, where this is recorded."""
-    found = [record["files"][CONDITIONS] for record in records if CONDITIONS in record["files"]]
+    found = [json.loads(record["files"][CONDITIONS]) for record in records if CONDITIONS in record["files"]]
     words = {
         f"{one['threads']} thread{'s' * (one['threads'] > 1)} each, {one['runs_at_once']} at once"
-        for one in map(json.loads, found)
+        for one in found
     }
-    return [" or ".join(sorted(words))] if words else []
+    shares = [one["core_share"] for one in found if "core_share" in one]
+    least = [f"each had at least {100 * min(shares):.0f} % of a core"] if shares else []
+    return [" or ".join(sorted(words)), *least] if words else []
 
 
 def index_page(written: Sequence[Part], book: Book) -> str:

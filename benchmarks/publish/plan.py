@@ -36,10 +36,18 @@ PARTS = (
         runs.digits_seconds,
     ),
     Part(
-        "digits_defaults",
-        "Digits, every model with its own budget",
-        "The budget that each model's options have; budgets differ, so nothing is ranked.",
-        runs.digits_defaults,
+        "tiny_data",
+        "100 images",
+        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
+        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
+        "that are no copies.",
+        runs.tiny_data,
+    ),
+    Part(
+        "text",
+        "Images of a text",
+        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
+        runs.text,
     ),
     Part(
         "few_steps",
@@ -67,12 +75,10 @@ PARTS = (
         runs.gaussians,
     ),
     Part(
-        "tiny_data",
-        "100 images",
-        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
-        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
-        "that are no copies.",
-        runs.tiny_data,
+        "digits_defaults",
+        "Digits, every model with its own budget",
+        "The budget that each model's options have; budgets differ, so nothing is ranked.",
+        runs.digits_defaults,
     ),
     Part(
         "stability",
@@ -88,12 +94,6 @@ PARTS = (
         runs.time_to_target,
     ),
     Part(
-        "text",
-        "Images of a text",
-        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
-        runs.text,
-    ),
-    Part(
         "claims",
         "Claims of texts",
         "The runs of the [claims](../claims.md), which has a page of its own.",
@@ -104,12 +104,8 @@ PARTS = (
 
 
 def plan(keys: Sequence[str], size: Size, where: Place) -> list[Planned]:
-    """Return the runs of some parts, in the order of the parts, and in each by seeds: a part that is
-    interrupted has one seed of every row before any has two.
+    """Return the runs of some parts, by seeds, and for each seed in the order of the parts: a benchmark that
+    is interrupted has one seed of every row before any row has two.
     """
-    return [
-        each
-        for part in PARTS
-        if part.key in keys
-        for each in sorted(part.runs(size, where), key=lambda each: each.seed)
-    ]
+    found = [each for part in PARTS if part.key in keys for each in part.runs(size, where)]
+    return sorted(found, key=lambda each: each.seed)

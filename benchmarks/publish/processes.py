@@ -5,14 +5,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from benchmarks.commands import ROOT
 
-__all__ = ["allowed", "is_stopping", "process", "stopping"]
+__all__ = ["Ended", "allowed", "is_stopping", "process", "stopping"]
 
 RUNNING = set[subprocess.Popen[bytes]]()
 """Processes of the runs that are at work."""
@@ -35,7 +37,7 @@ def stopping() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         ASKED.set()
         for started in list(RUNNING):
-            started.send_signal(signal.SIGTERM)
+            stop_run(started)
 
     ASKED.clear()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -53,12 +55,20 @@ def is_stopping() -> bool:
 
 def allowed() -> list[int]:
     """Return the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))
+    return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [*range(os.cpu_count() or 1)]
 
 
-def process(words: Sequence[str], core: int, log: Path) -> int:
-    """Run `python WORDS` on one core with one thread, its output at the end of a file; returns its code."""
+class Ended(NamedTuple):
+    """How a process ended. core_share: processor time by wall-clock time, 1 where nothing disturbed it."""
+
+    code: int
+    core_share: float
+
+
+def process(words: Sequence[str], core: int, log: Path) -> Ended:
+    """Run `python WORDS` on one core with one thread, its output at the end of a file, to its end."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
     with log.open("ab") as file:
         started = subprocess.Popen(
             [sys.executable, *words],
@@ -71,12 +81,27 @@ def process(words: Sequence[str], core: int, log: Path) -> int:
         RUNNING.add(started)
         try:
             if ASKED.is_set():  # while it was started
-                started.send_signal(signal.SIGTERM)
-            with suppress(ProcessLookupError):  # it has ended already
-                os.sched_setaffinity(started.pid, {core})
-            return started.wait()
+                stop_run(started)
+            pin(started, core)
+            _, status, usage = os.wait4(started.pid, 0)
+            started.returncode = os.waitstatus_to_exitcode(status)  # so that no signal goes to its id later
+            taken = usage.ru_utime + usage.ru_stime
+            return Ended(started.returncode, taken / (time.monotonic() - begun))
         finally:
             RUNNING.discard(started)
+
+
+def stop_run(started: subprocess.Popen[bytes]) -> None:
+    """Ask the process of a run to stop. Not by Popen.send_signal, which may reap it in the place of wait4."""
+    with suppress(ProcessLookupError):  # it has ended already
+        os.kill(started.pid, signal.SIGTERM)
+
+
+def pin(started: subprocess.Popen[bytes], core: int) -> None:
+    """Keep a process on one core, on Linux; other systems choose one themselves."""
+    if sys.platform == "linux":
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(started.pid, {core})
 
 
 def environment() -> Mapping[str, str]:
