@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.claim_list import CLAIMS
 from benchmarks.claims import page as claims_page
@@ -141,7 +141,7 @@ def made_by(own: Chapter) -> str:
     """Return which machine, commits and versions the records of a part are of, and how it was executed."""
     abouts = [record["about"] for record in own.records]
     devices = sorted({device_words(str(about.get("device"))) for about in abouts})
-    commits = sorted({str((about.get("git") or {}).get("commit"))[:12] for about in abouts})
+    commits = sorted({commit_of(about.get("git") or {}) for about in abouts})
     torch = sorted({str((about.get("versions") or {}).get("torch")) for about in abouts})
     precisions = sorted({str(about.get("precision")) for about in abouts})
     facts = [
@@ -153,6 +153,11 @@ def made_by(own: Chapter) -> str:
     ]
     others = f" {own.others} recorded runs of other settings are not shown." if own.others else ""
     return f"{len(abouts)} of {len(own.planned)} runs; {'; '.join(facts)}.{others}"
+
+
+def commit_of(git: Mapping[str, Any]) -> str:
+    """Return the commit of a run, in short, with a word where its code had changes."""
+    return f"{str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
 
 
 def conditions(records: Sequence[Record]) -> list[str]:

@@ -207,14 +207,15 @@ def version(package: str) -> str | None:
 def git_state() -> dict[str, Any] | None:
     """Return the commit and the dirty flag of the checkout that this package runs from: {"commit", "dirty"}.
 
-    None where it runs from no checkout, or git does not answer.
+    None where it runs from no checkout, or git does not answer. Changes below docs/ do not make it dirty: no
+    number depends on them, and the benchmark writes its pages there while its runs go on.
     """
     root = Path(__file__).resolve().parents[2]
     head = git(root, ["rev-parse", "--show-toplevel", "HEAD"])
     # A package installed below somebody else's checkout would report that project's commit.
     if head is None or Path(head.splitlines()[0]) != root:
         return None
-    changes = git(root, ["status", "--porcelain"])
+    changes = git(root, ["status", "--porcelain", "--", ".", ":(exclude)docs"])
     return {"commit": head.splitlines()[1], "dirty": None if changes is None else bool(changes)}
 
 

@@ -144,6 +144,8 @@ def test_git_state_is_the_commit_and_whether_files_changed(checkout: Path) -> No
     git(checkout, "add", ".")
     git(checkout, "commit", "-m", "first")
     head = (checkout / ".git" / "logs" / "HEAD").read_text().split()[1]
+    (checkout / "docs").mkdir()
+    (checkout / "docs" / "page.md").write_text("no number depends on it")
     assert git_state() == {"commit": head, "dirty": False}
     (checkout / "genbench" / "records" / "run_directory.py").write_text("changed")
     assert git_state() == {"commit": head, "dirty": True}
