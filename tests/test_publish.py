@@ -21,7 +21,8 @@ from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
 from benchmarks.publish.processes import Ended, allowed, process
 from benchmarks.publish.records import keep, read_records, strip_path, unpack
-from benchmarks.publish.winners import Measure, ranking
+from benchmarks.publish.tables import halves_table
+from benchmarks.publish.winners import Measure, corrected, ranking
 from genbench.records.files import read_json
 from genbench.report.compare import compare
 from genbench.report.formats.markdown import markdown
@@ -120,6 +121,8 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     family = places.docs / "families" / "gan.md"
     family.parent.mkdir(parents=True)
     family.write_text("<!-- benchmark: row -->\n<!-- end -->\n")
+    other = family.with_name("vae.md")
+    other.write_text("<!-- benchmark: row -->\na row of old\n<!-- end -->\n")
     for job in jobs:
         shutil.rmtree(job.path)
     first = [job._replace(planned=job.planned._replace(key="fashion_mnist")) for job in jobs]
@@ -137,6 +140,7 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert "Not measured yet: runs of gan (1 of 3)." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()
+    assert "Not measured yet" in other.read_text()
     assert not any(str(tmp_path).encode() in content for content in texts.values())
 
 
@@ -217,8 +221,8 @@ LOWEST = Measure("error", -1, lambda record: record["result"]["x"])
         ),
         (
             {"a": [1, 1.1, 0.9], "x": [2], "b": [5, 5.1, 4.9]},
-            "its lead over b (5.000 ± 0.100) is significant (p < 0.001, Welch's test); x has one seed, and "
-            "cannot be tested.",
+            "its lead over b (5.000 ± 0.100) is significant (p < 0.001); x has one seed, and cannot be "
+            "tested.",
         ),
         ({"a": [1]}, "a has the lowest error (1.000); no other model has a number."),
     ],
@@ -262,6 +266,45 @@ def test_a_curve_is_of_quick_evaluations_over_seconds_of_training(tmp_path: Path
     assert not (tmp_path / "none.svg").exists()
 
 
+def test_p_values_of_several_needs_are_corrected_together() -> None:
+    """A lead that is significant alone is not beside others: p values of two tests are doubled, those of a
+    need that is not tested count for nothing.
+    """
+    close = ranking(records(a=[1, 2, 3], b=[3.4, 4.4, 5.4]), LOWEST)
+    alone, none = close and close.test, ranking(records(a=[1], b=[2]), LOWEST)
+    assert close is not None
+    assert none is not None
+    assert alone is not None
+    assert alone.is_significant
+    first, second, untested = corrected([close, close, none])
+    assert untested == none
+    for each in (first, second):
+        assert each.test is not None
+        assert each.test.p_value == pytest.approx(2 * alone.p_value)
+        assert "is not significant" in each.sentence
+    assert corrected([close, none])[0] == close
+
+
+def test_the_error_of_completed_halves_stands_beside_that_of_the_mean_image() -> None:
+    made = records(ddpm=[1], consistency=[1])
+    files = [json.dumps({"halves_mse": x, "mean_image_mse": 0.0712}) for x in (0.05, 0.04)]
+    known = [{**each, "files": {"halves.json": content}} for each, content in zip(made, files, strict=True)]
+    table = halves_table(known)
+    assert table.index("consistency") < table.index("ddpm")
+    assert table.endswith("The mean of the training images in their place has 0.0712.")
+    assert halves_table([{**each, "files": {}} for each in made]) == ""
+
+
+def test_a_target_of_other_data_is_measured_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of the machine is no part of the data; a listed plan has no target of other data either."""
+    monkeypatch.setattr(measure, "held_out_fid", lambda words, samples: float(len(words)))
+    where = Place(None, tmp_path)
+    assert measure.target(["data=a", "data.root=/x"], 500, where) == 20
+    assert measure.target(["data=a", "data.root=/y"], 500, where) == 20
+    assert measure.target(["data=b"], 500, where._replace(only_listed=True)) == measure.UNKNOWN
+    assert measure.target(["data=b"], 500, where) == 10
+
+
 def test_only_the_blocks_of_a_page_are_replaced() -> None:
     page = "a\n<!-- benchmark: x -->\nold\n<!-- end -->\n<!-- generated: x -->\nkept\n<!-- end -->\n"
     assert between(page, {"x": "new"}) == page.replace("old", "new")
@@ -269,7 +312,7 @@ def test_only_the_blocks_of_a_page_are_replaced() -> None:
 
 
 def test_the_pages_that_are_made_anew_have_their_blocks() -> None:
-    for name in ("table", "picture"):
+    for name in ("table", "picture", "answers"):
         assert f"<!-- benchmark: {name} -->" in (ROOT / "README.md").read_text()
     for path in (ROOT / "docs" / "families").glob("*.md"):
         if path.stem not in ("index", *runs.EXCLUDED):

@@ -54,9 +54,9 @@ def main(
     """
     keys = chosen(only, [part.key for part in PARTS])
     runs, size = runs.resolve(), TOY if toy else FULL
-    places = Places(ROOT / "docs", RECORDS, ROOT / "README.md")
+    places = Places(ROOT / "docs", RECORDS, ROOT / "README.md", size)
     if toy:
-        places = Places(runs / "docs", runs / "docs" / "benchmark" / "records", None)
+        places = Places(runs / "docs", runs / "docs" / "benchmark" / "records", None, size)
     if background and not (what_is_left or pages):
         detach(runs)
         return
@@ -106,7 +106,6 @@ def detach(runs: Path) -> None:
     with log.open("ab") as file:
         started = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.publish", *words],
-            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -5,13 +5,26 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.publish.book import Book
-from benchmarks.publish.winners import Measure, Ranking, Record, model_of, number, ranking, score
+from benchmarks.publish.winners import (
+    Measure,
+    Ranking,
+    Record,
+    corrected,
+    model_of,
+    number,
+    ranking,
+    score,
+)
 from genbench.report.formats.markdown import rows_markdown
 
-__all__ = ["NEEDS", "Need", "answers"]
+__all__ = ["HALVES", "NEEDS", "Need", "answers", "mean_image"]
 
 SHOWN = 3
 """Models of a row: the best, and those behind it."""
+TESTED = (
+    "p: two-sided p value of Welch's test over training seeds, with Holm's correction over all needs that "
+    "are tested."
+)
 BOUNDS = {"exact": "exact bits/dim", "lower": "upper bound on bits/dim", "estimate": "estimate of bits/dim"}
 
 
@@ -19,12 +32,14 @@ class Need(NamedTuple):
     """What somebody needs, and where the benchmark has the answer.
 
     part: the key of the part whose runs are ranked; measure: what by; only: which of these runs count.
+    beside: sentences on what a number has to be compared with.
     """
 
     need: str
     part: str
     measure: Measure
     only: Callable[[Record], bool] = lambda record: True
+    beside: Callable[[Sequence[Record]], list[str]] = lambda records: []
 
 
 def one_pass(record: Record) -> bool:
@@ -43,20 +58,30 @@ def bits(bound: str) -> Measure:
     return Measure(BOUNDS[bound], -1, read)
 
 
-def halves(record: Record) -> float | None:
-    """Return the error of completed halves of held-out images."""
-    content = record.get("files", {}).get("halves.json")
-    return None if content is None else number(json.loads(content).get("halves_mse"))
+def halves(name: str) -> Callable[[Record], float | None]:
+    """Return what reads a number of the completed halves of held-out images from a record."""
+
+    def read(record: Record) -> float | None:
+        content = record.get("files", {}).get("halves.json")
+        return None if content is None else number(json.loads(content).get(name))
+
+    return read
 
 
-HALVES = Measure("mean squared error of completed halves", -1, halves)
+def mean_image(records: Sequence[Record]) -> list[str]:
+    """Return a sentence on the error of the mean image, which a completion must beat to be of use."""
+    errors = [x for record in records if (x := halves("mean_image_mse")(record)) is not None]
+    return [f"The mean of the training images in their place has {errors[0]:.3g}."] if errors else []
+
+
+HALVES = Measure("mean squared error of completed halves", -1, halves("halves_mse"))
 
 NEEDS = (
     Need("best samples a second of training", "fashion_mnist", score("fid")),
     Need("best likelihood, exact", "fashion_mnist", bits("exact")),
     Need("best likelihood, as a bound", "fashion_mnist", bits("lower")),
     Need("one network evaluation per sample", "fashion_mnist", score("fid"), one_pass),
-    Need("editing: completing images", "digits_seconds", HALVES),
+    Need("editing: completing images", "digits_seconds", HALVES, beside=mean_image),
     Need("images of a text", "text", score("caption_accuracy")),
     Need("tiny data: 100 images", "tiny_data", score("fid")),
 )
@@ -68,17 +93,21 @@ def answers(book: Book) -> str:
     with the runs that its numbers are without.
     """
     found = [(need, of_need(need, book[need.part].records)) for need in NEEDS]
-    known = [(need, ranked) for need, ranked in found if ranked is not None]
+    answered = [(need, ranked) for need, ranked in found if ranked is not None]
+    tested = corrected([ranked for _, ranked in answered])
+    known = [(need, ranked) for (need, _), ranked in zip(answered, tested, strict=True)]
     rows = [[need.need, *row(need, ranked), need.part] for need, ranked in known]
     heads = ["you need", "measure", "best", "then", "measured in"]
     sentences = [
         f"- **{need.need.capitalize()}** ([{need.part}]({need.part}.md)): "
-        f"{' '.join([ranked.sentence, *book[need.part].gaps])}"
+        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records), *book[need.part].gaps])}"
         for need, ranked in known
     ]
     missing = [need.need for need, ranked in found if ranked is None]
     note = [f"\nNot measured yet: {'; '.join(missing)}."] if missing else []
-    return "\n".join([rows_markdown(heads, rows), *sentences, *note]) if known else "".join(note).strip()
+    if not known:
+        return "".join(note).strip()
+    return "\n".join([rows_markdown(heads, rows), *sentences, f"\n{TESTED}", *note])
 
 
 def of_need(need: Need, records: Sequence[Record]) -> Ranking | None:

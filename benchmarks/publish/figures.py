@@ -1,34 +1,28 @@
 """Figures of the benchmark's pages, as SVG files of the same bytes for the same records."""
 
-import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from benchmarks.publish.winners import Measure, Record, model_of, number, score, text_of, values_of
+from benchmarks.publish.swept import Swept
+from benchmarks.publish.winners import Measure, Record, model_of, number, score, values_of
 from genbench.records.files import atomic_file
-from genbench.records.metric_name import MetricName, is_metric, of_ema
-from genbench.report.formats.markdown import rows_markdown
-from genbench.report.numbers import shared_decimals
+from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.page.svg import Point, pareto_front
-from genbench.report.statistics import estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "SCALES",
-    "STEPS",
     "cost_figure",
     "curve_figure",
     "heat_figure",
     "strips_figure",
     "sweep_figure",
-    "sweep_table",
 ]
 
 WIDTH, HEIGHT = 7.2, 4.2
@@ -145,47 +139,16 @@ def heat_figure(records: Sequence[Record], rows: str, columns: str, path: Path) 
         return False
     means = [[mean(found.get((a, b), [math.nan])) for b in across] for a in down]
     with drawn(path, height=0.7 * len(down) + 1.4) as axes:
-        axes.imshow(means, cmap="viridis_r", aspect="auto")
+        shown = axes.imshow(means, cmap="viridis_r", aspect="auto")
         axes.set_xticks(range(len(across)), across)
         axes.set_yticks(range(len(down)), down)
         axes.set(xlabel=columns, ylabel=rows, title="FID ↓, mean over seeds")
         for i, line in enumerate(means):
             for j, value in enumerate(line):
-                axes.text(
-                    j,
-                    i,
-                    "–" if math.isnan(value) else f"{value:.3g}",
-                    ha="center",
-                    va="center",
-                    color="white",
-                )
+                is_dark = shown.norm(value) > 0.5  # high values are dark in this map of colours
+                text, color = "–" if math.isnan(value) else f"{value:.3g}", "white" if is_dark else "black"
+                axes.text(j, i, text, ha="center", va="center", color=color)
     return True
-
-
-class Swept(NamedTuple):
-    """A sweep over sampling: the file of its table in the directory of a run, the column that varies, and its
-    title.
-    """
-
-    file: str
-    column: str
-    title: str
-
-    def scores(self, records: Sequence[Record], kind: str) -> dict[str, dict[float, list[float]]]:
-        """Return the numbers of a kind of score by model and by the value of the column, one a run."""
-        found: dict[str, dict[float, list[float]]] = {}
-        for record in records:
-            for row in csv.DictReader(io.StringIO(record["files"].get(self.file, ""))):
-                known = {name: float(text) for name, text in row.items() if is_metric(name) and text}
-                against = {name: x for name, x in known.items() if MetricName.parse(name).ref != "test"}
-                if (value := of_ema(against).get(kind)) is not None:
-                    places = found.setdefault(model_of(record), {})
-                    places.setdefault(float(row[self.column]), []).append(value)
-        return found
-
-
-SCALES = Swept("sampler_sweeps/scales/table.csv", "guidance.scale", "scale of guidance")
-STEPS = Swept("sampler_sweeps/steps/table.csv", "passes", "network evaluations per sample")
 
 
 def sweep_figure(records: Sequence[Record], swept: Swept, path: Path) -> bool:
@@ -195,21 +158,6 @@ def sweep_figure(records: Sequence[Record], swept: Swept, path: Path) -> bool:
     found = swept.scores(records, "fid")
     series = {name: [(at, mean(values)) for at, values in places.items()] for name, places in found.items()}
     return lines(series, path, swept.title, "FID ↓", log_x=True, log_y=True)
-
-
-def sweep_table(records: Sequence[Record], swept: Swept) -> str:
-    """Return the FID of each model at each setting of a sweep over sampling, as Markdown, with the standard
-    deviation over its runs; empty where no run was swept.
-    """
-    found = swept.scores(records, "fid")
-    places = sorted({at for own in found.values() for at in own})
-    known = {name: {at: estimate(values) for at, values in own.items()} for name, own in found.items()}
-    digits = shared_decimals([x for own in known.values() for x in own.values()])
-    rows = [
-        [name, *(text_of(own[at], digits) if at in own else "–" for at in places)]
-        for name, own in sorted(known.items())
-    ]
-    return rows_markdown([f"FID ↓ by {swept.title}", *(f"{at:g}" for at in places)], rows) if rows else ""
 
 
 def strips_figure(strips: Mapping[str, Path], path: Path) -> bool:

@@ -30,6 +30,8 @@ UNKNOWN = 1.0
 """Target of runs that are listed before it was measured."""
 CPU = torch.device("cpu")
 TARGET = "target-{samples}.json"
+MACHINE = ("data.root=", "data.download=")
+"""Overrides of the machine's folders, which say nothing about the data."""
 
 
 def main(
@@ -90,15 +92,16 @@ def target(words: Sequence[str], samples: int, where: Place) -> float:
     """Return the FID at which a training ends: ten times that of so many real held-out images against the
     training images, to three figures.
 
-    words: overrides that say of which data. What was measured once stands in the folder of records, from
-    which a clone reads it; before that no run has a target, and a list of runs needs none.
+    words: overrides that say of which data and features. What was measured once of the same stands in the
+    folder of records, from which a clone reads it; before that no run has a target, and a list needs none.
     """
     path = where.records / TARGET.format(samples=samples)
-    found = read_json(path)
-    if found is None and where.only_listed:
+    known = [word for word in words if not word.startswith(MACHINE)]
+    found = read_json(path) or {}
+    if found.get("of") != known and where.only_listed:
         return UNKNOWN
-    if found is None:
-        found = {"held_out": held_out_fid(words, samples), "n": samples}
+    if found.get("of") != known:
+        found = {"held_out": held_out_fid(words, samples), "n": samples, "of": known}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json_atomic(path, found)
     return float(f"{TIMES * found['held_out']:.3g}")

@@ -14,17 +14,17 @@ from benchmarks.publish.answers import answers
 from benchmarks.publish.book import Book, Chapter
 from benchmarks.publish.execute import Job
 from benchmarks.publish.figures import (
-    SCALES,
-    STEPS,
     cost_figure,
     curve_figure,
     heat_figure,
     strips_figure,
     sweep_figure,
-    sweep_table,
 )
 from benchmarks.publish.plan import PARTS, Part
+from benchmarks.publish.planned import FULL, Size
 from benchmarks.publish.records import CONDITIONS, strip_path, unpack
+from benchmarks.publish.swept import SCALES, STEPS
+from benchmarks.publish.tables import halves_table, sweep_table
 from benchmarks.publish.winners import Record, model_of
 from genbench.records.files import atomic_file
 from genbench.records.units import device_words
@@ -47,11 +47,15 @@ COLUMNS = ("fid", "recall", "training_seconds", "passes_per_sample", "seconds_pe
 
 
 class Places(NamedTuple):
-    """The folder of the documents, that of the records, and the README; None where it is left as it is."""
+    """The folder of the documents, that of the records, and the README; None where it is left as it is.
+
+    size: of the runs, whose numbers the pages say.
+    """
 
     docs: Path
     records: Path
     readme: Path | None
+    size: Size = FULL
 
 
 def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
@@ -71,8 +75,7 @@ def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
     if places.readme is not None and book[FIRST].has_every_row:
         write(places.readme, between(places.readme.read_text(), blocks(places, book)))
         for page in sorted((places.docs / "families").glob("*.md")):
-            found = family_block(page.stem, book)
-            write(page, between(page.read_text(), {"row": found} if found else {}))
+            write(page, between(page.read_text(), {"row": family_block(page.stem, book)}))
     write_claims(places, runs, book)
 
 
@@ -109,9 +112,10 @@ def part_page(part: Part, places: Places, book: Book) -> str:
     table = markdown(book.compared(part.key, Query()))
     pictures = [f"![{words}]({path.name})" for words, path in figures(part.key, records, places)]
     command = f"```sh\n{COMMAND} --only {part.key}\n```"
-    swept = [text for each in (SCALES, STEPS) if (text := sweep_table(records, each))]
-    head = [f"# {part.title}", part.about, made_by(own), command, *own.gaps]
-    return "\n\n".join([*head, *swept, table, *pictures])
+    tables = [*(sweep_table(records, each) for each in (SCALES, STEPS)), halves_table(records)]
+    about = part.about.format(size=places.size)
+    head = [f"# {part.title}", about, made_by(own), command, *own.gaps]
+    return "\n\n".join([*head, *filter(None, tables), table, *pictures])
 
 
 def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[str, Path]]:
@@ -181,8 +185,8 @@ def index_page(written: Sequence[Part], book: Book) -> str:
             "# Benchmark",
             "## Which one should I use?",
             answers(book) or "Not measured yet.",
-            "Tests are two-sided at 95 %, over training seeds. A row of one seed is better than nothing, but "
-            "it is no test. [The protocol](../protocol.md) explains each measure, "
+            "A part's own tables are corrected over their columns. A row of one seed is better than nothing, "
+            "but it is no test. [The protocol](../protocol.md) explains each measure, "
             "[choosing](../choosing.md) how to decide on images of your own.",
             "## What was measured",
             "Networks compute in fp32 in every run, also where `precision=auto` would choose bf16, so that "
@@ -202,7 +206,7 @@ def progress(own: Chapter) -> str:
 
 def blocks(places: Places, book: Book) -> dict[str, str]:
     """Return the blocks of the README: the answers, the first table, and the samples where there are some."""
-    about = next(part.about for part in PARTS if part.key == FIRST)
+    about = next(part.about for part in PARTS if part.key == FIRST).format(size=places.size)
     own = book[FIRST]
     notes = "\n\n".join([f"Fashion-MNIST, {about} {made_by(own)}", *own.gaps])
     found = {
@@ -216,13 +220,13 @@ def blocks(places: Places, book: Book) -> dict[str, str]:
 
 
 def family_block(family: str, book: Book) -> str:
-    """Return the row of a family in the first table, empty where it has none."""
+    """Return the row of a family in the first table, or that it has none yet."""
+    page = f"[Fashion-MNIST, at equal seconds](../benchmark/{FIRST}.md)"
     if family not in {model_of(record) for record in book[FIRST].records}:
-        return ""
+        return f"Not measured yet: {page}."
     lines = [line for line in markdown(first_table(book)).splitlines() if line.startswith("|")]
     own = [line for line in lines[2:] if re.match(rf"\| {family} +\|", line)]
-    page = f"[Fashion-MNIST, at equal seconds](../benchmark/{FIRST}.md):"
-    return "\n".join([page, "", *lines[:2], *own]) if own else ""
+    return "\n".join([f"Its row of the table {page}, where all marks are explained:", "", *lines[:2], *own])
 
 
 def write_claims(places: Places, runs: Path, book: Book) -> None:

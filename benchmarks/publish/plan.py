@@ -10,7 +10,8 @@ __all__ = ["PARTS", "Part", "plan"]
 
 
 class Part(NamedTuple):
-    """One part of the benchmark: a page of its own. about: what is equal, how it is measured, for readers.
+    """One part of the benchmark: a page of its own. about: what is equal, how it is measured, for readers,
+    with the numbers of a size by their names.
 
     runs: of a size and the places of things -> the runs.
     """
@@ -25,53 +26,54 @@ PARTS = (
     Part(
         "fashion_mnist",
         "Fashion-MNIST, at equal seconds",
-        "600 seconds of training each. Three seeds of six families with a preset for these data; others "
-        "have one seed, and settings made for digits.",
+        "{size.fashion:g} seconds of training each. Three seeds of six families with a preset for these "
+        "data; others have one seed, and settings made for digits.",
         runs.fashion_mnist,
     ),
     Part(
         "digits_seconds",
         "Digits, at equal seconds",
-        "120 seconds of training each, three seeds.",
+        "{size.digits:g} seconds of training each, three seeds.",
         runs.digits_seconds,
     ),
     Part(
         "tiny_data",
         "100 images",
-        "Digits cut to 100 training images, ten of a class; 60 seconds of training, three seeds. Distances "
-        "are to all training images, most of which no model has seen. Authenticity is the share of samples "
-        "that are no copies.",
+        "Digits cut to 100 training images, ten of a class; {size.tiny:g} seconds of training, three seeds. "
+        "Distances are to all training images, most of which no model has seen. Authenticity is the share of "
+        "samples that are no copies.",
         runs.tiny_data,
     ),
     Part(
         "text",
         "Images of a text",
-        "Captioned scenes of 32x32 pixels, 600 seconds of training, one seed.",
+        "Captioned scenes of 32x32 pixels, {size.text:g} seconds of training, one seed.",
         runs.text,
     ),
     Part(
         "few_steps",
         "Few network evaluations per sample",
-        "Digits, 60,000 images each, three seeds: one training, sampled in 1 to 50 steps.",
+        "Digits, {size.images:,} images each, three seeds: one training, sampled in 1 to 50 steps.",
         runs.few_steps,
     ),
     Part(
         "guidance",
         "Scale of guidance",
-        "Digits with labels, 60,000 images, three seeds: one training, sampled at several scales of "
+        "Digits with labels, {size.images:,} images, three seeds: one training, sampled at several scales of "
         "classifier-free guidance. At a scale of 1 it is unguided.",
         runs.guidance,
     ),
     Part(
         "heat_map",
         "Noise schedule and loss of a DDPM",
-        "Digits, 60,000 images each, three seeds; everything else is the default.",
+        "Digits, {size.images:,} images each, three seeds; everything else is the default.",
         runs.heat_map,
     ),
     Part(
         "gaussians",
         "A distribution that is known exactly",
-        "20,000 images each, three seeds. `gap` is what a model needs above the floor, the data's entropy.",
+        "{size.gaussians:,} images each, three seeds. `gap` is what a model needs above the floor, the "
+        "data's entropy.",
         runs.gaussians,
     ),
     Part(
@@ -83,14 +85,15 @@ PARTS = (
     Part(
         "stability",
         "Stability",
-        "Digits, 20,000 images each: three factors on the learning rates of four models, three seeds.",
+        "Digits, {size.stable:,} images each: three factors on the learning rates of four models, three "
+        "seeds.",
         runs.stability,
     ),
     Part(
         "time_to_target",
         "Time to a target",
         "Fashion-MNIST: seconds of training until the FID of the samples comes to ten times that of real "
-        "held-out images, at most 1,800. Not reached is a result.",
+        "held-out images, at most {size.target:,.0f}. Not reached is a result.",
         runs.time_to_target,
     ),
     Part(

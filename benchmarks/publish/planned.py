@@ -29,6 +29,11 @@ class Size:
     models: tuple[str, ...] = ()
     small: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def stable(self) -> int:
+        """Images of each training that tries factors on learning rates."""
+        return max(self.images // 3, 256)
+
     def chosen(self, models: Sequence[str]) -> list[str]:
         """Return those of some models that are trained at this size."""
         return [name for name in models if name in self.models or not self.models]

@@ -168,11 +168,16 @@ def gaussians(size: Size, where: Place) -> Iterator[Planned]:
 
 def stability(size: Size, where: Place) -> Iterator[Planned]:
     """Yield four models over factors on their learning rates, as `sweep=stability` has them."""
-    images = max(size.images // 3, 256)
     short = [] if size.name == "full" else [f"metrics.samples={size.samples}"]
     jobs = [job for job in preset("stability") if size.name == "full" or job[1] == "seed=0"]
     for model, job in itertools.product(size.chosen(STABLE), jobs):
-        words = [f"model={model}", *job, f"budget.images={images}", "metrics.likelihood_samples=0", *short]
+        words = [
+            f"model={model}",
+            *job,
+            f"budget.images={size.stable}",
+            "metrics.likelihood_samples=0",
+            *short,
+        ]
         yield run("stability", size, words, 40)
 
 

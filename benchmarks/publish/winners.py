@@ -7,9 +7,19 @@ from typing import Any, NamedTuple
 from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import of_ema
 from genbench.report.numbers import p_words, rounded, shared_decimals, uncertainty
-from genbench.report.statistics import Estimate, estimate, leader
+from genbench.report.statistics import Estimate, Leader, adjusted, estimate, leader
 
-__all__ = ["Measure", "Ranking", "model_of", "number", "ranking", "score", "text_of", "values_of"]
+__all__ = [
+    "Measure",
+    "Ranking",
+    "corrected",
+    "model_of",
+    "number",
+    "ranking",
+    "score",
+    "text_of",
+    "values_of",
+]
 
 Record = Mapping[str, Any]
 
@@ -25,11 +35,48 @@ class Measure(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The models that have a measure, from best to worst, with the sentence on the first of them."""
+    """The models that have a measure, from best to worst: names, texts of their numbers, and estimates.
 
+    test: of the lead of the first over those with several seeds; None where it has one seed, or no rival.
+    """
+
+    measure: Measure
     names: Sequence[str]
     texts: Sequence[str]
-    sentence: str
+    found: Sequence[Estimate]
+    test: Leader | None
+
+    @property
+    def sentence(self) -> str:
+        """Who has the best number, and how sure its lead is."""
+        way = "lowest" if self.measure.better < 0 else "highest"
+        best = [name for name, x in zip(self.names, self.found, strict=True) if x.mean == self.found[0].mean]
+        if len(best) > 1:
+            return f"{some(best)} share the {way} {self.measure.title} ({self.texts[0]})."
+        lead = f"{self.names[0]} has the {way} {self.measure.title} ({self.texts[0]})"
+        if len(self.names) < 2:
+            return f"{lead}; no other model has a number."
+        return f"{lead}; {self.tested}."
+
+    @property
+    def tested(self) -> str:
+        """What the test says of the lead of the first model over those with several seeds."""
+        several = [i for i, x in enumerate(self.found) if x.std is not None]
+        single = [name for name, x in zip(self.names, self.found, strict=True) if x.std is None]
+        without = f"{some(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
+        if self.test is None:
+            who = "all models have one seed" if not several else without
+            return f"its lead over {self.names[1]} ({self.texts[1]}) cannot be tested, since {who}"
+        rest = f"its lead over {self.names[self.test.second]} ({self.texts[self.test.second]})"
+        untested = f"; {without}, and cannot be tested" if single else ""
+        if self.test.is_significant:
+            others = " and every other model" if len(several) > 2 else ""
+            more = " of several seeds" if single and others else ""
+            return f"{rest}{others}{more} is significant ({p_words(self.test.p_value)}){untested}"
+        sure = "significant" if self.test.beats_second else "not significant"
+        rival = f"{self.names[self.test.rival]} ({p_words(self.test.p_value)})"
+        but = f", but not that over {rival}" if self.test.beats_second else ""
+        return f"{rest} is {sure} ({p_words(self.test.p_of_second)}){but}{untested}"
 
 
 def score(kind: str) -> Measure:
@@ -71,9 +118,30 @@ def ranking(records: Sequence[Record], measure: Measure) -> Ranking | None:
     names = sorted(known, key=lambda name: -measure.better * known[name].mean)
     if not names:
         return None
-    digits = shared_decimals([*known.values()])
-    texts = [text_of(known[name], digits) for name in names]
-    return Ranking(names, texts, sentence(names, [known[name] for name in names], texts, measure))
+    found = [known[name] for name in names]
+    digits = shared_decimals(found)
+    return Ranking(measure, names, [text_of(x, digits) for x in found], found, test_of(found, measure))
+
+
+def test_of(found: Sequence[Estimate], measure: Measure) -> Leader | None:
+    """Test the lead of the first of some estimates, from best to worst, over those of several seeds; None
+    where it is none of these, or the only one.
+    """
+    several = [i for i, x in enumerate(found) if x.std is not None]
+    test = leader([found[i] for i in several], measure.better)
+    return None if test is None or several[0] != 0 else test.moved(several.__getitem__)
+
+
+def corrected(rankings: Sequence[Ranking]) -> list[Ranking]:
+    """Return rankings with the p values of their tests after Holm's correction over all that are tested."""
+    tests = [each.test for each in rankings if each.test is not None]
+    p_values = adjusted([test.p_value for test in tests])
+    p_of_second = adjusted([test.p_of_second for test in tests])
+    known = (
+        test._replace(p_value=p, p_of_second=second)
+        for test, p, second in zip(tests, p_values, p_of_second, strict=True)
+    )
+    return [each if each.test is None else each._replace(test=next(known)) for each in rankings]
 
 
 def text_of(x: Estimate, digits: int | None) -> str:
@@ -86,36 +154,3 @@ def some(names: Sequence[str]) -> str:
     """Return names as the subject of a sentence: all of up to three, else two and the number of the rest."""
     shown = [*names] if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def sentence(names: Sequence[str], found: Sequence[Estimate], texts: Sequence[str], measure: Measure) -> str:
-    """Return who has the best number, and how sure its lead is; names and estimates from best to worst."""
-    way = "lowest" if measure.better < 0 else "highest"
-    best = [name for name, x in zip(names, found, strict=True) if x.mean == found[0].mean]
-    if len(best) > 1:
-        return f"{some(best)} share the {way} {measure.title} ({texts[0]})."
-    lead = f"{names[0]} has the {way} {measure.title} ({texts[0]})"
-    if len(names) < 2:
-        return f"{lead}; no other model has a number."
-    return f"{lead}; {tested(names, found, texts, measure)}."
-
-
-def tested(names: Sequence[str], found: Sequence[Estimate], texts: Sequence[str], measure: Measure) -> str:
-    """Return what a test says of the lead of the first of some models over those with several seeds."""
-    several = [i for i, x in enumerate(found) if x.std is not None]
-    single = [name for name, x in zip(names, found, strict=True) if x.std is None]
-    without = f"{some(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
-    test = leader([found[i] for i in several], measure.better)
-    if test is None or several[0] != 0:
-        who = "all models have one seed" if not several else without
-        return f"its lead over {names[1]} ({texts[1]}) cannot be tested, since {who}"
-    second, rival = (several[i] for i in (test.second, test.rival))
-    rest = f"its lead over {names[second]} ({texts[second]})"
-    untested = f"; {without}, and cannot be tested" if single else ""
-    if test.is_significant:
-        others = " and every other model" if len(several) > 2 else ""
-        more = " of several seeds" if single and others else ""
-        return f"{rest}{others}{more} is significant ({p_words(test.p_value)}, Welch's test){untested}"
-    sure = "significant" if test.beats_second else "not significant"
-    but = f", but not that over {names[rival]} ({p_words(test.p_value)})" if test.beats_second else ""
-    return f"{rest} is {sure} ({p_words(test.p_of_second)}, Welch's test){but}{untested}"
