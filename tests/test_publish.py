@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from benchmarks.publish import execute, measure, pages, runs
+from benchmarks.publish import enlarged, execute, measure, pages, runs
 from benchmarks.publish.answers import NEEDS, answers
 from benchmarks.publish.book import Book
 from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
@@ -23,10 +23,12 @@ from benchmarks.publish.processes import Ended, allowed, process
 from benchmarks.publish.records import keep, read_records, strip_path, unpack
 from benchmarks.publish.tables import halves_table
 from benchmarks.publish.winners import Measure, corrected, ranking
+from genbench.data import Digits, ImageFolder, prepare
 from genbench.records.files import read_json
 from genbench.report.compare import compare
 from genbench.report.formats.markdown import markdown
 from genbench.report.table import Query
+from genbench.runtime.progress import Progress
 from tests.conftest import ROOT, Command
 
 KEYS = [part.key for part in PARTS]
@@ -195,6 +197,34 @@ def test_a_plan_that_is_only_listed_measures_no_target(
         planned = plan(["time_to_target"], FULL, Place(None, tmp_path))
         assert all("budget.until=7.1" in each.words for each in planned)
     assert measured == [500]
+
+
+def test_enlarged_images_keep_their_classes_and_are_written_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(enlarged, "PARTS", {"train": slice(0, 20), "test": slice(20, 30)})
+    folder = tmp_path / "images"
+    (tmp_path / "partial-images" / "rest").mkdir(parents=True)  # of a call that was stopped
+    enlarged.enlarge(["data=digits"], folder)
+    data = prepare(ImageFolder(str(folder), size=64, channels=1), progress=Progress(None))
+    assert (len(data.train), len(data.test), data.shape) == (20, 10, (1, 64, 64))
+    first = prepare(Digits(), progress=Progress(None)).whole_train
+    assert first.labels is not None
+    assert data.train.labels is not None
+    names = [data.class_names[label] for label in data.train.labels.tolist()]
+    assert sorted(names) == sorted(map(str, first.labels[:20].tolist()))
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}
+    enlarged.enlarge(["data=digits"], folder)
+    assert made == {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}
+
+
+def test_claims_on_larger_images_name_the_same_folder_on_every_machine(tmp_path: Path) -> None:
+    planned = [*runs.claims(FULL, Place(None, tmp_path, only_listed=True))]
+    roots = {each.chosen("data.root", "") for each in planned}
+    assert roots == {"", "runs/enlarged_fashion_mnist"}
+    swept = [each for each in planned if each.later]
+    assert [each.seed for each in swept] == [0, 1, 2]
+    assert {each.model for each in swept} == {"ddpm"}
 
 
 def records(**values: Sequence[float]) -> list[dict[str, Any]]:

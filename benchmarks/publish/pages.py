@@ -22,7 +22,7 @@ from benchmarks.publish.figures import (
 )
 from benchmarks.publish.plan import PARTS, Part
 from benchmarks.publish.planned import FULL, Size
-from benchmarks.publish.records import CONDITIONS, strip_path, unpack
+from benchmarks.publish.records import CONDITIONS, SAMPLERS, strip_path, unpack
 from benchmarks.publish.swept import SCALES, STEPS
 from benchmarks.publish.tables import halves_table, sweep_table
 from benchmarks.publish.winners import Record, model_of
@@ -235,6 +235,11 @@ def write_claims(places: Places, runs: Path, book: Book) -> None:
         return
     with tempfile.TemporaryDirectory(dir=runs) as scratch:
         unpack(records, Path(scratch))
+        for path in Path(scratch).glob(f"*/*/{SAMPLERS}"):
+            run = path.relative_to(scratch).parts[1]
+            to = Path(scratch) / "claims_steps" / run / "table.csv"  # where the claims read it
+            to.parent.mkdir(parents=True)
+            path.rename(to)
         text, missing = claims_page(Path(scratch), CLAIMS)
     if not missing:
         write(places.docs / "claims.md", text)

@@ -23,6 +23,7 @@ from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 __all__ = [
     "CONDITIONS",
     "RECORDS",
+    "SAMPLERS",
     "is_recorded",
     "keep",
     "read_records",
@@ -41,7 +42,12 @@ POINTS = 40
 OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
 CONDITIONS = "conditions.json"
 """File in the directory of a run with its threads, and how many runs were executed at once."""
-MEASURED = (CONDITIONS, "halves.json", "sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv")
+SAMPLERS = "sampler_sweeps/samplers/table.csv"
+"""File in the directory of a run of the claims with its sweep over samplers and numbers of steps."""
+MEASURED = (
+    *(CONDITIONS, "halves.json", SAMPLERS),
+    *("sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv"),
+)
 """Files of a few lines in the directory of a run that its record holds, beside what genbench writes."""
 MACHINE = ("runs_dir", "data.root")
 """Overrides with folders of the machine, which are no part of a record."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from benchmarks.commands import ROOT
+from benchmarks.publish.enlarged import FOLDER, enlarge
 from benchmarks.publish.measure import target
 from benchmarks.publish.planned import Later, Place, Planned, Size
 from genbench.config.groups import option_file, options
@@ -39,6 +41,14 @@ RATE = {"gan": 300, "vae": 230, "flow": 160, "autoregressive": 25, "vqvae": 400}
 OTHERS = 100
 
 STRIP = Later("strip.png", ("benchmarks.publish.measure", "strip", "RUN", "OUT"), 10)
+SAMPLERS = Later(
+    "sampler_sweeps/samplers",
+    (
+        *("genbench", "sampler-sweep", "RUN", "--out", "OUT"),
+        *("--samplers", "ancestral,ddim", "--steps", "10,50,100,250,1000"),
+    ),
+    300,
+)
 HALVES = Later("halves.json", ("benchmarks.publish.measure", "halves", "RUN", "OUT"), 60)
 
 
@@ -78,16 +88,20 @@ def digits_defaults(size: Size, where: Place) -> Iterator[Planned]:
         yield run("digits_defaults", size, [f"model={model}", f"seed={seed}", *short], 90)
 
 
+def files(where: Place) -> list[str]:
+    """Return the overrides that say where the files of Fashion-MNIST lie; none where they are downloaded."""
+    return [] if where.root is None else [f"data.root={where.root}", "data.download=false"]
+
+
 def fashion(size: Size, where: Place, model: str) -> list[str]:
     """Return the overrides of a model on Fashion-MNIST: its preset, or its options for digits; a toy takes
     digits in their place.
     """
     if size.name != "full":
         return [f"model={model}"]
-    files = [] if where.root is None else [f"data.root={where.root}", "data.download=false"]
     preset_of = f"fashion_mnist_{model}"
     chosen = f"experiment={preset_of}" if preset_of in options("experiment") else "data=fashion_mnist"
-    return [f"model={model}", chosen, *files, "features=fashion_mnist"]
+    return [f"model={model}", chosen, *files(where), "features=fashion_mnist"]
 
 
 def fashion_mnist(size: Size, where: Place) -> Iterator[Planned]:
@@ -215,11 +229,17 @@ def text(size: Size, where: Place) -> Iterator[Planned]:
 
 
 def claims(size: Size, where: Place) -> Iterator[Planned]:
-    """Yield the runs of the claims on digits, as the presets `sweep=claims_*` have them; none of a toy."""
-    for name in options("sweep") if size.name == "full" else ():
+    """Yield the runs of the claims, as the presets `sweep=claims_*` have them; none of a toy. Those on larger
+    images take a folder of enlarged ones, which is made before the first run.
+    """
+    presets = [name for name in options("sweep") if name.startswith("claims_")] if size.name == "full" else []
+    if presets and not where.only_listed:
+        enlarge(["data=fashion_mnist", *files(where)], ROOT / FOLDER)
+    for name in presets:
         path = option_file("sweep", name)
         assert path is not None
-        if name.startswith("claims_") and "image_folder" not in path.read_text():
-            for words in preset(name):
-                own = (f"sweep={name}", "hydra.mode=RUN", *words, "tracker=jsonl", "device=cpu")
-                yield Planned("claims", own, 40)
+        large = [f"data.root={FOLDER}", "data.channels=1"] * ("image_folder" in path.read_text())
+        for words in preset(name):
+            own = (f"sweep={name}", "hydra.mode=RUN", *words, *large, "tracker=jsonl", "device=cpu")
+            is_swept = name == "claims_families" and "model=ddpm" in words
+            yield Planned("claims", own, 180 if large else 40, (SAMPLERS,) * is_swept)
