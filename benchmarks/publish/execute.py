@@ -23,6 +23,7 @@ from genbench.app.search_path import composing
 from genbench.records.files import read_json, write_json_atomic
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import duration
+from genbench.runtime.device import processor
 
 __all__ = ["Job", "Limits", "State", "execute", "jobs_of", "seconds_left"]
 
@@ -179,8 +180,8 @@ class Session:
     def note(self, path: Path, core_share: float) -> None:
         """Write the conditions of a run: of one in several parts the smallest share of its core."""
         before = (read_json(path) or {}).get("core_share", 1.0)
-        conditions = {"threads": 1, "runs_at_once": self.at_once, "core_share": min(before, core_share)}
-        write_json_atomic(path, conditions)
+        here = {"machine": processor(), "threads": 1, "runs_at_once": self.at_once}
+        write_json_atomic(path, {**here, "core_share": min(before, core_share)})
 
     def measure(self, job: Job, later: Later, core: int) -> None:
         """Take one measurement of a finished run. Its result is in its place once it is complete: a

@@ -165,7 +165,9 @@ def commit_of(git: Mapping[str, Any]) -> str:
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
-    """Return in how many threads runs were executed, and how many at once, where this is recorded."""
+    """Return on which machine and in how many threads runs were executed, how many at once, and the smallest
+    share of a core that one had, where this is recorded.
+    """
     found = [json.loads(record["files"][CONDITIONS]) for record in records if CONDITIONS in record["files"]]
     words = {
         f"{one['threads']} thread{'s' * (one['threads'] > 1)} each, {one['runs_at_once']} at once"
@@ -173,7 +175,8 @@ def conditions(records: Sequence[Record]) -> list[str]:
     }
     shares = [one["core_share"] for one in found if "core_share" in one]
     least = [f"each had at least {100 * min(shares):.0f} % of a core"] if shares else []
-    return [" or ".join(sorted(words)), *least] if words else []
+    machines = sorted({one["machine"] for one in found if one.get("machine")})
+    return [*machines, " or ".join(sorted(words)), *least] if words else []
 
 
 def index_page(written: Sequence[Part], book: Book) -> str:
