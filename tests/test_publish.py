@@ -122,14 +122,17 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     places.readme.write_text("a\n<!-- benchmark: table -->\nold\n<!-- end -->\nb\n")
     family = places.docs / "families" / "gan.md"
     family.parent.mkdir(parents=True)
+    first = places.docs / "index.md"
+    for page in (first, family.with_name("index.md")):
+        page.write_text("<!-- benchmark: answers -->\nold\n<!-- end -->\n")
     family.write_text("<!-- benchmark: row -->\n<!-- end -->\n")
     other = family.with_name("vae.md")
     other.write_text("<!-- benchmark: row -->\na row of old\n<!-- end -->\n")
     for job in jobs:
         shutil.rmtree(job.path)
-    first = [job._replace(planned=job.planned._replace(key="fashion_mnist")) for job in jobs]
+    of_first = [job._replace(planned=job.planned._replace(key="fashion_mnist")) for job in jobs]
     absent = jobs[0]._replace(path=jobs[0].path.with_name("absent"))
-    every = [*jobs, *first, absent]
+    every = [*jobs, *of_first, absent]
     write_pages(places, tmp_path / "scratch", every)
     texts = {path: path.read_bytes() for path in places.docs.rglob("*") if path.is_file()}
     write_pages(places, tmp_path / "scratch", every)
@@ -142,6 +145,8 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert "Not measured yet: runs of gan (1 of 3)." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()
+    assert "](benchmark/" in first.read_text()
+    assert "](../benchmark/" in family.with_name("index.md").read_text()
     assert "Not measured yet" in other.read_text()
     assert not any(str(tmp_path).encode() in content for content in texts.values())
 
@@ -344,6 +349,8 @@ def test_only_the_blocks_of_a_page_are_replaced() -> None:
 def test_the_pages_that_are_made_anew_have_their_blocks() -> None:
     for name in ("table", "picture", "answers"):
         assert f"<!-- benchmark: {name} -->" in (ROOT / "README.md").read_text()
+    assert "<!-- benchmark: answers -->" in (ROOT / "docs" / "index.md").read_text()
+    assert "<!-- benchmark: table -->" in (ROOT / "docs" / "families" / "index.md").read_text()
     for path in (ROOT / "docs" / "families").glob("*.md"):
         if path.stem not in ("index", *runs.EXCLUDED):
             assert "<!-- benchmark: row -->" in path.read_text(), path

@@ -60,8 +60,8 @@ class Places(NamedTuple):
 
 def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
     """Write docs/benchmark of the planned runs that are recorded, and say which are not; docs/claims.md where
-    all of its runs are. The blocks of the README and of the families' pages are replaced once the first part
-    has a run of every model.
+    all of its runs are. The blocks of the README, of the first pages of the documents and of the families,
+    and of each family's page are replaced once the first part has a run of every model.
 
     runs: the directory of the runs, in which the records are unpacked for a moment.
     """
@@ -73,9 +73,12 @@ def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
             write(folder / f"{part.key}.md", part_page(part, places, book))
     write(folder / "index.md", index_page(written, book))
     if places.readme is not None and book[FIRST].has_every_row:
-        write(places.readme, between(places.readme.read_text(), blocks(places, book)))
-        for page in sorted((places.docs / "families").glob("*.md")):
-            write(page, between(page.read_text(), {"row": family_block(page.stem, book)}))
+        families = places.docs / "families"
+        whole = {places.readme: "docs/", places.docs / "index.md": "", families / "index.md": "../"}
+        for path, docs in whole.items():
+            write(path, between(path.read_text(), blocks(places, book, docs)))
+        for path in sorted({*families.glob("*.md")} - {*whole}):
+            write(path, between(path.read_text(), {"row": family_block(path.stem, book)}))
     write_claims(places, runs, book)
 
 
@@ -207,18 +210,20 @@ def progress(own: Chapter) -> str:
     return f": {len(own.records)} of {len(own.planned)} runs so far" if own.missing else ""
 
 
-def blocks(places: Places, book: Book) -> dict[str, str]:
-    """Return the blocks of the README: the answers, the first table, and the samples where there are some."""
+def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
+    """Return the blocks of a page that shows all models: the answers, the first table, and the samples where
+    there are some. docs: the path from the page to the folder of the documents, as links begin with it.
+    """
     about = next(part.about for part in PARTS if part.key == FIRST).format(size=places.size)
     own = book[FIRST]
     notes = "\n\n".join([f"Fashion-MNIST, {about} {made_by(own)}", *own.gaps])
     found = {
         "table": f"{notes}\n\n{markdown(first_table(book))}",
-        "answers": answers(book).replace("](", "](docs/benchmark/"),
+        "answers": answers(book).replace("](", f"]({docs}benchmark/"),
     }
     samples = Path("benchmark") / f"{FIRST}-samples.png"
     if (places.docs / samples).is_file():
-        found["picture"] = f"![Samples of each model, not chosen](docs/{samples})"
+        found["picture"] = f"![Samples of each model, not chosen]({docs}{samples})"
     return found
 
 
