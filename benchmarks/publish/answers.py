@@ -99,8 +99,8 @@ def answers(book: Book) -> str:
     rows = [[need.need, *row(need, ranked), need.part] for need, ranked in known]
     heads = ["you need", "measure", "best", "then", "measured in"]
     sentences = [
-        f"- **{need.need.capitalize()}** ([{need.part}]({need.part}.md)): "
-        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records), *book[need.part].gaps])}"
+        f"- **{need.need.capitalize()}** ({link(need.part, book)}): "
+        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records)])}"
         for need, ranked in known
     ]
     missing = [need.need for need, ranked in found if ranked is None]
@@ -108,6 +108,11 @@ def answers(book: Book) -> str:
     if not known:
         return "".join(note).strip()
     return "\n".join([rows_markdown(heads, rows), *sentences, f"\n{TESTED}", *note])
+
+
+def link(part: str, book: Book) -> str:
+    """Return a link to the page of a part, with how many of its runs there are where some are missing."""
+    return ", ".join(filter(None, [f"[{part}]({part}.md)", book[part].so_far]))
 
 
 def of_need(need: Need, records: Sequence[Record]) -> Ranking | None:

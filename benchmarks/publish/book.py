@@ -39,6 +39,11 @@ class Chapter(NamedTuple):
         return bool(shown) and shown == {job.planned.model for job in self.planned}
 
     @property
+    def so_far(self) -> str:
+        """How many of the planned runs are recorded, empty where all are."""
+        return f"{len(self.records)} of {len(self.planned)} runs so far" if self.missing else ""
+
+    @property
     def gaps(self) -> list[str]:
         """Sentences on the planned runs that are not measured yet, and on those that failed, by model; none
         where all have finished.

@@ -184,7 +184,10 @@ def conditions(records: Sequence[Record]) -> list[str]:
 
 def index_page(written: Sequence[Part], book: Book) -> str:
     """Return the first page: which model for which need, and what was measured."""
-    listed = [f"- [{part.title}]({part.key}.md){progress(book[part.key])}" for part in written]
+    listed = [
+        ": ".join(filter(None, [f"- [{part.title}]({part.key}.md)", book[part.key].so_far]))
+        for part in written
+    ]
     missing = [part.title for part in PARTS if part not in written]
     return "\n\n".join(
         [
@@ -203,11 +206,6 @@ def index_page(written: Sequence[Part], book: Book) -> str:
             f"these pages\n{COMMAND} --pages  # make these pages again, of the records\n```",
         ]
     )
-
-
-def progress(own: Chapter) -> str:
-    """Return how many of the planned runs are recorded, where some are not."""
-    return f": {len(own.records)} of {len(own.planned)} runs so far" if own.missing else ""
 
 
 def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
