@@ -59,7 +59,6 @@ class Recorded(Split):
 
 
 TRAININGS: dict[str, tuple[Callable[[], Generator], Split, dict[str, Any]]] = {
-    "one phase": (toy_model, images(), {}),
     "two phases": (TwoPhases, images(), {}),
     "labels, in parts": (partial(toy_model, 3), labelled(), {"accumulate": 4}),
     "stages": (Staged, images(), {}),
