@@ -22,11 +22,13 @@ __all__ = ["Backward", "backward", "backward_parts", "phase_losses", "strides_ig
 
 
 class PhaseLoss(nn.Module):
-    """The loss of one phase of a model, as the forward pass of a module, which torch's engine can wrap."""
+    """The loss of one phase of a model, as the forward pass of a module, which torch's engine can wrap.
+    learned: the parameters to which its gradient goes; None: all that the loss depends on and that learn.
+    """
 
-    def __init__(self, model: Generator, phase: str) -> None:
+    def __init__(self, model: Generator, phase: str, learned: list[nn.Parameter] | None) -> None:
         super().__init__()
-        self.model, self.phase = model, phase
+        self.model, self.phase, self.learned = model, phase, learned
 
     def forward(self, x: Tensor, y: Y, step: int) -> Loss:
         return self.model.loss(x, y, phase=self.phase, step=step)
@@ -41,7 +43,12 @@ def phase_losses(
     learned: the parameters of each phase. in_bf16: they travel in bfloat16, see `average_in_bf16`. The model
     itself and its state dicts are not changed.
     """
-    losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase) for phase in model.phases}
+    losses: dict[str, nn.Module] = {}
+    for phase in model.phases:
+        # A GAN's penalty makes images require gradient, which nobody reads: a list of what does learn spares
+        # it. Of a single phase a list would only cost time.
+        own = [p for p in learned[phase] if p.requires_grad] if len(model.phases) > 1 else []
+        losses[phase] = PhaseLoss(model, phase, own or None)
     if count == 1:
         return losses
     for phase in losses:
@@ -96,7 +103,9 @@ def backward(
             found: Loss = loss(x, y, step)
         count = part.of // part.processes
         share = found.total if count == 1 else found.total / count
-        (share if scaler is None else share * scaler.scale).backward()
+        of_phase = loss.module if isinstance(loss, DistributedDataParallel) else loss
+    assert isinstance(of_phase, PhaseLoss)
+    (share if scaler is None else share * scaler.scale).backward(inputs=of_phase.learned)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.optim import Optimizer
 
-from genbench.data import EpochOrder, ImageData
+from genbench.data import ImageData
 from genbench.data.device_images import on_device
 from genbench.generator import Generator
 from genbench.runtime import global_batch, rng
@@ -20,6 +20,7 @@ from genbench.runtime.compile import compiled
 from genbench.runtime.context import Context
 from genbench.runtime.precision import LossScaling
 from genbench.runtime.processes import saved_buffers
+from genbench.training.batches import Batches
 from genbench.training.budget import Budget, crossed
 from genbench.training.checkpoint import CheckpointStore
 from genbench.training.checkpoint_writer import CheckpointWriter
@@ -36,7 +37,7 @@ from genbench.training.nonfinite import Guard, mean, values_of
 from genbench.training.progress_note import done_of, note_of, total_of, unit_of
 from genbench.training.snapshots import Snapshots
 from genbench.training.state import Trained
-from genbench.training.step import held, others, rates, step_batches
+from genbench.training.step import held, others, rates
 from genbench.training.validation import Validation
 
 __all__ = ["Hooks", "OnSample", "OptimizerFactory", "Recipe", "Trainer", "train"]
@@ -189,10 +190,10 @@ def train(
     loss_of = phase_losses(model, learned, processes.count, in_bf16=trainer.gradients == "bf16")
     backprop, move = steps_of(model, device, graphs=trainer.cuda_graphs)
 
-    # Images and their order, values for the log, clock
+    # Batches, values for the log, clock
     train_set, remarks = on_device(data.train, device)
     context.progress.say(remarks)
-    order = EpochOrder(len(train_set), context.seed)
+    train_batches = Batches(model, train_set, trainer.batch_size, context, flip=data.flip)
     window = Window(patience=1 if device.type == "cpu" else 50)  # reading stalls a GPU, not a CPU
     if checkpoint is not None:
         window.load(checkpoint["window"], device)
@@ -248,6 +249,7 @@ def train(
         compiled(model.networks() if trainer.compile else []),
         strides_ignored(),
         explained(),
+        train_batches,
         writer,
         context.progress.bar("training", total_of(budget), unit_of(budget)) as bar,
     ):
@@ -262,9 +264,7 @@ def train(
             of_stage = spent - begun  # the learning rate begins anew with each stage
             images_of_stage = round(before * (of_stage / spent)) if spent else 0
             factor = recipe.lr_schedule.factor(images_of_stage, of_stage / share)
-            index = order.take(before, trainer.batch_size * len(phases))
-            own = [processes.rows(batch) for batch in index.chunk(len(phases))]
-            batches = step_batches(model, train_set, own, device, flip=data.flip)
+            batches = train_batches.of_step(before, len(phases))
             for phase in phases:
                 scaler = run.scalers.get(phase)
                 guard.remember()

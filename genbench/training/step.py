@@ -73,12 +73,14 @@ def step_batches(
     device: torch.device,
     *,
     flip: bool = False,
+    gathered: tuple[Tensor, Tensor | None] | None = None,
 ) -> Iterator[tuple[Tensor, Y]]:
     """Gather what a model takes of several batches at once, whose images are at indices, (B,) int64 each, and
     yield one after another, as `model_batch` returns it; one is mirrored when it is asked for.
+    gathered: images and labels of all of them, as `Split.gather` returns them, where they are there already.
     """
     whole = indices[0] if len(indices) == 1 else torch.cat(list(indices))
-    images, labels = split.gather(whole, device)
+    images, labels = split.gather(whole, device) if gathered is None else gathered
     # As bytes: a quarter of the memory that floats would move.
     floats = to_float(images.contiguous(memory_format=torch.channels_last)).chunk(len(indices))
     for number, (index, x) in enumerate(zip(indices, floats, strict=True)):

@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw
+from genbench.autoregressive.pixel_law import Categorical, LogisticMixture, PixelLaw, softmax_log_prob
 from genbench.data import to_float
 
 BYTES = torch.arange(256, dtype=torch.uint8)
@@ -93,6 +93,17 @@ def test_a_mixture_of_coloured_pixels_is_the_published_formula() -> None:
             x = torch.tensor(level / 127.5 - 1, dtype=torch.float32).view(1, 1, 3)
             found = law.log_prob(torch.tensor(answer, dtype=torch.float32).view(1, 1, -1), x)
             assert float(found) == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_softmax_over_levels_is_scipys_whatever_the_layout_of_the_answers() -> None:
+    rng = torch.Generator().manual_seed(6)
+    plain = 3 * torch.randn(4, 5, 256, generator=rng)
+    level = torch.randint(256, (4, 5), generator=rng)
+    wanted = scipy.special.log_softmax(plain.double().numpy(), axis=2)
+    wanted = np.take_along_axis(wanted, level.numpy()[..., None], 2)[..., 0].sum(1)
+    for output in (plain, plain.transpose(1, 2).contiguous().transpose(1, 2), plain.bfloat16()):
+        rounding = 5 * 2.0**-8 * float(plain.abs().max()) * 2 if output.dtype == torch.bfloat16 else 1e-4
+        assert softmax_log_prob(output, level).numpy() == pytest.approx(wanted, abs=rounding)
 
 
 def test_a_softmax_that_knows_nothing_costs_eight_bits_and_a_new_mixture_hardly_more() -> None:

@@ -19,12 +19,13 @@ from genbench.data import ImageData, Split
 from genbench.diffusion.guidance import ClassifierFree
 from genbench.generator import Generator, Loss
 from genbench.runtime.context import Context
+from genbench.runtime.global_batch import Part
 from genbench.runtime.launcher import launcher
 from genbench.runtime.processes import ALONE, Processes, joined
 from genbench.tracking import Tracker
 from genbench.training.budget import Budget
 from genbench.training.checkpoint import CheckpointStore
-from genbench.training.data_parallel import backward, backward_parts, phase_losses
+from genbench.training.data_parallel import PhaseLoss, backward, backward_parts, phase_losses
 from genbench.training.loop import Hooks, Recipe, Trainer, train
 from genbench.training.lr_schedule import Constant
 from genbench.training.step import held, others, read_captions
@@ -164,6 +165,31 @@ def gradients(x: Tensor, processes: Processes, accumulate: int, *, in_bf16: bool
 
 def batch_of_noise() -> Tensor:
     return torch.randn(BATCH, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("phase", ["disc", "gen"])
+def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weights_are_the_same(
+    phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, watched = build("model=gan").train(), list[Tensor]()
+    watch = model.penalties.watch
+
+    def recorded(real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
+        watched[:] = watch(real, fake, step=step)
+        return watched[0], watched[1]
+
+    monkeypatch.setattr(model.penalties, "watch", recorded)
+    learned = {name: model.phase_parameters(name) for name in model.phases}
+    found = []
+    for loss in (PhaseLoss(model, phase, None), phase_losses(model, learned, 1)[phase]):
+        torch.manual_seed(0)
+        model.zero_grad()
+        with held(others(learned, phase)):
+            backward(loss, batch_of_noise(), None, step=0, part=Part(0, 1))
+        found.append([p.grad for p in learned[phase]])
+        if phase == "disc":  # the list of what learns is what spares it
+            assert [x.grad is None for x in watched] == [len(found) == 2] * 2
+    assert all(map(torch.equal, *found))
 
 
 @pytest.fixture
