@@ -25,6 +25,7 @@ FLOAT32: tuple[Rule, ...] = (
     trainings.a_validation_is_finite_repeats_itself_and_changes_nothing,
     samples.samples_have_the_shape_and_follow_the_rng,
     samples.sampling_leaves_the_default_generator_alone,
+    samples.samples_in_inference_mode_are_the_same_and_a_training_goes_on,
     samples.labels_change_the_samples_of_a_conditional_model,
     samples.the_state_comes_back_with_identical_samples,
     refusals.wrong_images_are_refused_with_the_shape_and_the_remedy,

@@ -7,6 +7,7 @@ from genbench.contract.candidate import Candidate, NotApplicable, expect, expect
 __all__ = [
     "labels_change_the_samples_of_a_conditional_model",
     "samples_have_the_shape_and_follow_the_rng",
+    "samples_in_inference_mode_are_the_same_and_a_training_goes_on",
     "sampling_leaves_the_default_generator_alone",
     "the_state_comes_back_with_identical_samples",
 ]
@@ -44,6 +45,21 @@ def the_state_comes_back_with_identical_samples(candidate: Candidate) -> None:
     twin.load_state_dict(model.state_dict())
     found = twin.eval().sample(3, y, rng=torch.Generator().manual_seed(0))
     expect_samples(model, found, y, "the samples of the model whose state was loaded")
+
+
+def samples_in_inference_mode_are_the_same_and_a_training_goes_on(candidate: Candidate) -> None:
+    """sample in torch's inference mode draws the same images bit for bit, and keeps no tensor of it that a
+    later training step cannot take; of a model whose `samples_without_gradients()` is True."""
+    model, untrained, (x, y) = candidate.sampler(), candidate.fresh().eval(), candidate.batch(3)
+    if not model.samples_without_gradients():
+        raise NotApplicable("the model is not sampled in torch's inference mode")
+    with torch.inference_mode():
+        found = model.sample(3, y, rng=torch.Generator().manual_seed(0))
+        untrained.sample(3, y, rng=torch.Generator().manual_seed(0))
+    expect_samples(candidate.sampler(), found.clone(), y, "the samples outside of inference mode")
+    untrained.train()
+    for phase in dict.fromkeys(untrained.phases):
+        untrained.loss(x, y, phase=phase).total.backward()
 
 
 def labels_change_the_samples_of_a_conditional_model(candidate: Candidate) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from genbench.data import to_uint8
 from genbench.evaluation.pictures import tile
 from genbench.evaluation.prompts import asked, prompt_remarks
+from genbench.evaluation.sampling_mode import drawn_in_turn, sampling_mode
 from genbench.generator import Generator, Trajectory, Y
 from genbench.runtime import rng
 from genbench.runtime.context import Context
@@ -107,9 +108,11 @@ class Demo:
         work = f"drawing {wish.n} images at once on {self.device}"
         with rng.fork(self.device), memory_for(work, "wish for fewer images"):
             if isinstance(model, Trajectory):
-                yield from model.states(wish.n, y, stream)
-            else:
-                yield model.sample(wish.n, y, rng=stream)
+                yield from drawn_in_turn(model, model.states(wish.n, y, stream))
+                return
+            with sampling_mode(model):
+                x = model.sample(wish.n, y, rng=stream)
+            yield x
 
 
 def with_end(states: Iterator[Tensor]) -> Iterator[tuple[Tensor, bool]]:

@@ -11,6 +11,7 @@ from genbench.diffusion.process import LikelihoodProcess, Process
 from genbench.diffusion.sampler import Denoised
 from genbench.diffusion.schedule import Level
 from genbench.diffusion.timed_network import times_for
+from genbench.probability.differentiates import Differentiates
 from genbench.runtime import global_batch
 from genbench.text.condition import Conditioning, Encoded, Encoding
 
@@ -214,7 +215,7 @@ def joined(first: Conditioning, second: Conditioning) -> Conditioning:
     return torch.cat([first, second])
 
 
-class Classifier(Guidance):
+class Classifier(Guidance, Differentiates):
     """eps - s sigma grad log p(y | xt), or x0 + s sigma^2 / alpha grad log p(y | xt).
 
     classifier: answers `classifier(xt (B, C, H, W), t (B,)) -> logits (B, K)` at every level of noise; unless

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genbench.data import to_uint8
 from genbench.evaluation.pictures import labelled, tile
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.generator import Generator, Rng, Trajectory, Y
 from genbench.records.files import atomic_file
 from genbench.runtime import rng
@@ -81,7 +82,10 @@ def animated(model: Trajectory, n: int, y: Y, *, stream: Rng, frames: int = FRAM
     """Draw n samples step by step, of n labels or texts y, or None, and return states from noise to samples:
     (frames, n, C, H, W) uint8 on the host, evenly spaced over the steps.
     """
-    return to_uint8(model.trajectory(n, y, rng=stream, frames=frames)).cpu()
+    assert isinstance(model, Generator)  # a trajectory is what some of them have
+    with sampling_mode(model):
+        states = model.trajectory(n, y, rng=stream, frames=frames)
+    return to_uint8(states).cpu()
 
 
 def save_animation(

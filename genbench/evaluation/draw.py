@@ -18,6 +18,7 @@ from genbench.evaluation.gallery import CLASSES
 from genbench.evaluation.pictures import GREY, save_grid
 from genbench.evaluation.prompts import Asked
 from genbench.evaluation.samples import batches
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.generator import Edits, Generator, Inpaints, Rng, Y
 from genbench.records.files import atomic_file
 from genbench.runtime import rng
@@ -94,8 +95,13 @@ def samples(model: Generator) -> Drawing:
     """Draw images by the model itself, from noise, as the evaluation does: the function of (n, y, rng) is its
     `sample`, and the grid shows nothing before them.
     """
-    nothing = torch.zeros(0, *model.shape, dtype=torch.uint8)
-    return Drawing(lambda n, y, stream: model.sample(n, y, rng=stream), nothing)
+    nothing, mode = torch.zeros(0, *model.shape, dtype=torch.uint8), sampling_mode(model)
+
+    def draw(n: int, y: Y, stream: Rng) -> Tensor:
+        with mode:
+            return model.sample(n, y, rng=stream)
+
+    return Drawing(draw, nothing)
 
 
 def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
@@ -103,14 +109,15 @@ def completions(model: Inpaints, image: Path, mask: Path) -> Drawing:
     and the grid shows the image and its masked copy before them.
     image, mask: files, in any size. Raises ValueError where the mask has no white pixel.
     """
-    given = read(image, model.shape)
+    given, mode = read(image, model.shape), sampling_mode(model)
     wanted = read(mask, (1, *model.shape[1:])) >= WHITE
     if not bool(wanted.any()):
         raise ValueError(f"--mask {mask} has no white pixel: white marks the pixels to draw")
 
     def draw(n: int, y: Y, stream: Rng) -> Tensor:
         x, drawn = repeated(to_float(given), n, stream.device), repeated(wanted, n, stream.device)
-        return model.inpaint(x, drawn, y, rng=stream)
+        with mode:
+            return model.inpaint(x, drawn, y, rng=stream)
 
     return Drawing(draw, torch.cat([given, given.masked_fill(wanted, GREY)]))
 
@@ -123,10 +130,12 @@ def variations(model: Edits, image: Path, strength: float) -> Drawing:
     """
     if not 0 < strength <= 1:
         raise ValueError(f"--strength is {strength}; it must be above 0 (the image itself) and at most 1")
-    given = read(image, model.shape)
+    given, mode = read(image, model.shape), sampling_mode(model)
 
     def draw(n: int, y: Y, stream: Rng) -> Tensor:
-        return model.vary(repeated(to_float(given), n, stream.device), y, strength=strength, rng=stream)
+        x = repeated(to_float(given), n, stream.device)
+        with mode:
+            return model.vary(x, y, strength=strength, rng=stream)
 
     return Drawing(draw, given)
 

@@ -19,6 +19,7 @@ from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.projection import principal_components
 from genbench.evaluation.prompts import PROMPTS, Asked, held_out_captions, in_turn, write_prompts
 from genbench.evaluation.samples import held_out_order
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.evaluation.slerp import slerp
 from genbench.generator import Decodes, ForwardProcess, Generator, Latent, Trajectory, Y, frame_indices
 from genbench.metrics import Drawn, Reference, nearest_features, nearest_images
@@ -105,7 +106,9 @@ class Gallery:
         n, columns = (GRID, None) if y is None else (len(y), each)
 
         def draw(n: int, y: Y) -> Tensor:
-            return model.sample(n, y, rng=self.rng())
+            with sampling_mode(model):
+                x = model.sample(n, y, rng=self.rng())
+            return x.clone()  # an ordinary tensor, which processes can send
 
         with rng.fork(device), memory_for(f"drawing {n} samples at once on {device}", FREE):
             x = self.context.processes.images(n, y, draw)

@@ -16,6 +16,7 @@ from genbench.evaluation.figures import Curve, Panel, curves_figure, panels_figu
 from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.prompts import held_out_captions, in_turn, write_prompts
 from genbench.evaluation.reevaluate import check_fits
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.generator import Generator, Trajectory
 from genbench.metrics import Metrics
 from genbench.records.files import atomic_file
@@ -235,8 +236,9 @@ def scales_figure(models: Mapping[str, Generator], texts: Sequence[str], out: Pa
     rows = []
     for model in models.values():
         y = in_turn(model, COLUMNS, texts, context.device).y
-        with torch.no_grad():
-            rows.append(to_uint8(model.sample(COLUMNS, y, rng=context.generator("scales"))).cpu())
+        with sampling_mode(model):
+            x = model.sample(COLUMNS, y, rng=context.generator("scales"))
+        rows.append(to_uint8(x).cpu())
     labels = [f"scale {float(scale):g}" for scale in models]
     save_grid(torch.cat(rows), out / "scales.png", columns=COLUMNS, labels=labels)
     if texts:

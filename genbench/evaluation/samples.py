@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genbench.data import ImageData, out_of_range, to_uint8
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.generator import Generator, Y
 from genbench.metrics import FeatureExtractor, Metrics, PassCounter, Taken, take
 from genbench.runtime import rng
@@ -63,7 +64,7 @@ class Samples:
     ) -> None:
         self.model, self.data, self.extractor, self.context = model.eval(), data, extractor, context
         self.n, self.of, self.bar = n, of, bar
-        self.order = held_out_order(data, context.seed)
+        self.order, self.mode = held_out_order(data, context.seed), sampling_mode(model)
         self.account = Account()
         self.meter = meter(context.device)
 
@@ -81,7 +82,7 @@ class Samples:
             y, labels = self.conditions(place, stream)
             self.meter.taken()
             started = time.perf_counter()
-            with PassCounter(self.model.networks()) as counter:
+            with self.mode, PassCounter(self.model.networks()) as counter:
                 x = self.model.sample(count, y, rng=stream)
             # Reading the answer also waits for the device, for the clock.
             wrong = (~x.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()

@@ -15,6 +15,7 @@ from genbench.flows.network import CouplingNets
 from genbench.flows.transform import per_image
 from genbench.probability.buckets import LEVELS, gaussian_log_prob
 from genbench.probability.counts import MOST_LAYERS, MOST_PASSES, check_count
+from genbench.probability.differentiates import Differentiates
 from genbench.runtime import global_batch
 
 __all__ = ["Dequantization", "GaussianDequantization", "UniformDequantization", "VariationalDequantization"]
@@ -78,7 +79,7 @@ class UniformDequantization(Dequantization):
         return levels + global_batch.uniform_like(levels), levels.new_zeros(len(levels))
 
 
-class GaussianDequantization(Dequantization):
+class GaussianDequantization(Dequantization, Differentiates):
     """v = k + 1/2 + 127.5 sigma eps, eps ~ N(0, I): noise that covers many grey levels, taken off samples.
 
     A sample v becomes v + (127.5 sigma)^2 grad log p(v), the mean of the clean image given v (Tweedie).

@@ -16,6 +16,7 @@ from genbench.evaluation.evaluator import SPLITS
 from genbench.evaluation.gallery import CAPTIONS, CLASSES, ENCODED, GRID, ROWS, Gallery
 from genbench.evaluation.held_out import SOLVER_ERROR_IMAGES, HeldOut
 from genbench.evaluation.samples import sample_count, training_labels
+from genbench.evaluation.sampling_mode import sampling_mode
 from genbench.generator import FitsAfterTraining, Generator, Latent, Likelihood, Trajectory, Y
 from genbench.metrics import MissingWeights, Reference, collect, compute, reference_path, take
 from genbench.runtime import rng
@@ -230,13 +231,14 @@ def seconds_a_sample(session: Session, model: Generator) -> Each:
     """
     device, metrics = session.parts.device, session.parts.metrics
     most = FEW if device.type == "cpu" else max(sample_count(metrics, session.data), 1)
-    stream = rng.generator(device, session.parts.seed, "estimate")
+    stream, mode = rng.generator(device, session.parts.seed, "estimate"), sampling_mode(model)
 
     def draw(n: int) -> None:
         y: Y = training_labels(model, session.data, n, stream)
         if model.takes_text:
             y = captions_of(session.data.test, torch.arange(n) % len(session.data.test), device)
-        model.sample(n, y, rng=stream).cpu()  # the copy waits for the device
+        with mode:
+            model.sample(n, y, rng=stream).cpu()  # the copy waits for the device
 
     return each_of(draw, min(most, metrics.batch_size), model, device)
 

@@ -148,6 +148,26 @@ class DrawsBeside(Whole):
         return super().prior(n, y, rng=rng)
 
 
+class KeepsConstant(Whole):
+    """A constant made when it is first needed, a tensor of inference mode where samples come first."""
+
+    kept: Tensor | None = None
+
+    def samples_without_gradients(self) -> bool:
+        return True
+
+    def one(self) -> Tensor:
+        if self.kept is None:
+            self.kept = torch.ones((), device=self.mean.device)
+        return self.kept
+
+    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return super().log_prob(x, y) * self.one()
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return super().decode(z, y) * self.one()
+
+
 class BlindToLabels(Whole):
     inverts = False
 
