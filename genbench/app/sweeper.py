@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import check_job, check_search
 from genbench.app.command import as_text
-from genbench.app.composing_memory import ComposedJobs
+from genbench.app.composing_memory import ComposedJobs, few_collections
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error, wrapped_error
 from genbench.app.run_names import RUN_NAME, checked_path, folder_of, resolved, run_dir
@@ -92,6 +92,7 @@ class Combinations(Sweeper):
         self.max_batch_size = max_batch_size
         self.params = params or {}
         self.faults: dict[str, str | None] = {}  # by the configuration without its seed
+        self.legal_words, self.writable = set[str](), set[Path]()  # as jobs before have shown
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to each sweeper, and make the launcher of the jobs."""
@@ -141,7 +142,7 @@ class Combinations(Sweeper):
         """
         reasons = []
         # The first job of each kind takes longer: it imports torch, and builds its objects.
-        with Progress(terminal()).bar("checking", len(jobs), "jobs") as bar:
+        with few_collections(), Progress(terminal()).bar("checking", len(jobs), "jobs") as bar:
             for number, words in enumerate(jobs, 1):
                 reasons.append((words, self.refusal(words)))
                 bar.advance(number)
@@ -164,7 +165,9 @@ class Combinations(Sweeper):
         """Return the reason why a job cannot be composed, or written into its directory; else None."""
         try:
             for word in words:
-                check_word(word)
+                if word not in self.legal_words:
+                    check_word(word)
+                    self.legal_words.add(word)
             cfg, without = self.loader.composed(self.config, words)
             # What an option of another model refers to is missed only when all is resolved, as here.
             tree = resolved(without)
@@ -175,7 +178,9 @@ class Combinations(Sweeper):
             written = OmegaConf.to_container(cfg.hydra.sweep)
             is_own = isinstance(written, dict) and written["subdir"] == RUN_NAME
             subdir = own if is_own else checked_path("hydra.sweep.subdir", cfg.hydra.sweep.subdir)
-            path = folder_of("the directory of the run", str(Path(cfg.hydra.sweep.dir) / subdir))
+            path = folder_of(
+                "the directory of the run", str(Path(cfg.hydra.sweep.dir) / subdir), self.writable
+            )
             check_folder(path)
             check_outside_runs(path)
             note_new(path)
