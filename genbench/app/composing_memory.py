@@ -6,7 +6,6 @@ plain Hydra, whose internals these functions take the place of; their names are 
 """
 
 import copy
-import gc
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -32,15 +31,12 @@ from omegaconf.grammar_visitor import GrammarVisitor
 
 from genbench.app.config_copies import COPIERS
 
-__all__ = ["ComposedJobs", "few_collections", "parsed_once", "replaced", "same_choices"]
+__all__ = ["ComposedJobs", "parsed_once", "replaced", "same_choices"]
 
 FILES, TEXTS = 1024, 8192
 """Contents of files, and texts with references, that are remembered at most."""
 JOBS = 200
 """Configurations of jobs that wait for their start; those beyond are composed again, which saves memory."""
-
-COLLECTED = 10_000
-"""New objects, some 10 MB of configurations, after which Python looks for cyclic references among them."""
 
 plain_rule, plain_value = OverridesParser.parse_rule, GrammarVisitor.visitConfigValue
 load, interpolation_map = OmegaConf.load, defaults_list._create_interpolation_map
@@ -125,19 +121,6 @@ def only_key(tree: GrammarParser.ConfigValueContext) -> str | None:
     """Return the key a.b of a parsed text ${a.b}; of any other text None."""
     found = re.fullmatch(r"\$\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}<EOF>", tree.getText(), re.ASCII)
     return found and found[1]
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Have Python look for cyclic references a tenth as often inside the block, in which all nodes of all
-    configurations refer to their parents, so that it would look through them again and again.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(COLLECTED, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 PARSERS: tuple[tuple[object, str, object], ...] = (

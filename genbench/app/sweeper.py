@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.app.build import check_job, check_search
 from genbench.app.command import as_text
-from genbench.app.composing_memory import ComposedJobs, few_collections
+from genbench.app.composing_memory import ComposedJobs
 from genbench.app.find_run import check_folder, check_outside_runs, checking, note_new
 from genbench.app.messages import explain_error, wrapped_error
 from genbench.app.run_names import RUN_NAME, checked_path, folder_of, resolved, run_dir
@@ -34,6 +34,7 @@ from genbench.errors import UsageError
 from genbench.records.identity import hashed
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Outcome
+from genbench.runtime.garbage import few_collections
 from genbench.runtime.progress import Progress, terminal
 
 __all__ = ["Combinations", "KeepsLedger", "register_sweeper"]

@@ -1,8 +1,7 @@
 """Compositions that remember what they parsed and merged are those of plain Hydra, and so are messages."""
 
-import gc
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import omegaconf
@@ -21,7 +20,6 @@ from yaml import YAMLError
 from genbench.app import composing_memory
 from genbench.app.composing_memory import (
     ComposedJobs,
-    few_collections,
     load,
     quick_load,
     replaced,
@@ -220,12 +218,3 @@ def test_a_reference_is_what_plain_omegaconf_resolves_it_to(text: str) -> None:
     quick = answer()
     with plain():
         assert quick == answer()
-
-
-def test_python_looks_for_cycles_as_often_as_before_once_the_jobs_are_composed() -> None:
-    before, inside = gc.get_threshold(), list[int]()
-    with suppress(ZeroDivisionError), few_collections():
-        inside.append(gc.get_threshold()[0])
-        raise ZeroDivisionError
-    assert inside == [composing_memory.COLLECTED]
-    assert gc.get_threshold() == before
