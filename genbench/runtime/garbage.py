@@ -1,4 +1,4 @@
-"""How often Python looks for objects that only refer to each other, while a command makes very many."""
+"""Garbage collection at longer intervals, for commands that make very many objects which live on."""
 
 import gc
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ COLLECTED = 10_000
 
 @contextmanager
 def few_collections() -> Iterator[None]:
-    """Have Python look for unreachable objects less often inside the block, for work that makes many small
+    """Let Python look for unreachable objects less often inside the block, for work that makes many small
     objects which live on, such as configurations and records, that it would look through again and again.
     """
     before = gc.get_threshold()
