@@ -7,6 +7,7 @@ plain Hydra, whose internals these functions take the place of; their names are 
 
 import copy
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,7 +25,11 @@ from hydra.core.default_element import DefaultsTreeNode, InputDefault, ResultDef
 from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser as GrammarParser
 from omegaconf.grammar_parser import parse
+from omegaconf.grammar_visitor import GrammarVisitor
+
+from genbench.app.config_copies import COPIERS
 
 __all__ = ["ComposedJobs", "parsed_once", "replaced", "same_choices"]
 
@@ -33,7 +38,7 @@ FILES, TEXTS = 1024, 8192
 JOBS = 200
 """Configurations of jobs that wait for their start; those beyond are composed again, which saves memory."""
 
-plain_rule = OverridesParser.parse_rule
+plain_rule, plain_value = OverridesParser.parse_rule, GrammarVisitor.visitConfigValue
 load, interpolation_map = OmegaConf.load, defaults_list._create_interpolation_map
 
 
@@ -41,7 +46,7 @@ load, interpolation_map = OmegaConf.load, defaults_list._create_interpolation_ma
 def parsed_once() -> Iterator[None]:
     """Let all compositions inside a `with` block parse each file, and each reference, once."""
     with ExitStack() as stack:
-        for place, name, quick in PARSERS:
+        for place, name, quick in (*PARSERS, *COPIERS):
             stack.enter_context(replaced(place, name, quick))
         yield
 
@@ -104,11 +109,26 @@ def parsed_rule(s: str, rule_name: str) -> Any:  # noqa: ANN401
     return plain_rule(usual_parser(), s, rule_name)
 
 
+def quick_value(visitor: GrammarVisitor, tree: GrammarParser.ConfigValueContext) -> Any:  # noqa: ANN401
+    """Return what a parsed text refers to, without a visit of its tree where it is one reference: ${a.b}."""
+    if (key := only_key(tree)) is None:
+        return plain_value(visitor, tree)
+    return visitor.node_interpolation_callback(key, visitor.memo)
+
+
+@lru_cache(TEXTS)
+def only_key(tree: GrammarParser.ConfigValueContext) -> str | None:
+    """Return the key a.b of a parsed text ${a.b}; of any other text None."""
+    found = re.fullmatch(r"\$\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\}<EOF>", tree.getText(), re.ASCII)
+    return found and found[1]
+
+
 PARSERS: tuple[tuple[object, str, object], ...] = (
     (OverridesParser, "create", classmethod(quick_parser)),
     (OverridesParser, "parse_rule", quick_rule),
     (OmegaConf, "load", staticmethod(quick_load)),
     *((place, "parse", lru_cache(TEXTS)(parse)) for place in (omegaconf.base, omegaconf._utils)),
+    (GrammarVisitor, "visitConfigValue", quick_value),
     (defaults_list, "_create_interpolation_map", quick_map),
 )
 """Functions that parse, each with the module or class that it is looked up in."""

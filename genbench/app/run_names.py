@@ -13,7 +13,7 @@ from genbench.records.flatten import flatten
 from genbench.records.identity import hashed
 from genbench.records.run_directory import rerun_path
 from genbench.records.untrusted_files import open_regular
-from genbench.runtime.disk import check_makable, check_writable, expanded, explain
+from genbench.runtime.disk import check_makable, check_writable, expanded, explain, nearest
 
 __all__ = [
     "RUN_NAME",
@@ -52,15 +52,20 @@ def run_dir(cfg: DictConfig, known: str | None = None) -> Path:
     return rerun_path(path) if cfg.rerun else path
 
 
-def folder_of(key: str, value: object) -> Path:
+def folder_of(key: str, value: object, tried: set[Path] | None = None) -> Path:
     """Return the folder that the value of a key names. Raises ValueError, with the key and the value, unless
     it is text that names a folder of this machine which is there or can be made; nothing remains written.
+    tried: folders that a file could be written in before, to which this one's is added; they are not tried
+    again.
     """
     folder = Path(checked_path(key, value))
     try:
         check_makable(folder)
-        if not folder.exists():
+        place = nearest(folder)
+        if not folder.exists() and place not in (tried or ()):
             check_writable(folder)  # such as /proc, which permits more than it does
+            if tried is not None:
+                tried.add(place)
     except OSError as error:
         raise ValueError(f"{key} is {value}, which cannot be made. {explain(error)}") from error
     return folder

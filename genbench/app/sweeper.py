@@ -34,6 +34,7 @@ from genbench.errors import UsageError
 from genbench.records.identity import hashed
 from genbench.records.run_directory import Run
 from genbench.records.sweep_ledger import Outcome
+from genbench.runtime.garbage import few_collections
 from genbench.runtime.progress import Progress, terminal
 
 __all__ = ["Combinations", "KeepsLedger", "register_sweeper"]
@@ -92,6 +93,7 @@ class Combinations(Sweeper):
         self.max_batch_size = max_batch_size
         self.params = params or {}
         self.faults: dict[str, str | None] = {}  # by the configuration without its seed
+        self.legal_words, self.writable = set[str](), set[Path]()  # as jobs before have shown
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra hands to each sweeper, and make the launcher of the jobs."""
@@ -141,7 +143,7 @@ class Combinations(Sweeper):
         """
         reasons = []
         # The first job of each kind takes longer: it imports torch, and builds its objects.
-        with Progress(terminal()).bar("checking", len(jobs), "jobs") as bar:
+        with few_collections(), Progress(terminal()).bar("checking", len(jobs), "jobs") as bar:
             for number, words in enumerate(jobs, 1):
                 reasons.append((words, self.refusal(words)))
                 bar.advance(number)
@@ -164,7 +166,9 @@ class Combinations(Sweeper):
         """Return the reason why a job cannot be composed, or written into its directory; else None."""
         try:
             for word in words:
-                check_word(word)
+                if word not in self.legal_words:
+                    check_word(word)
+                    self.legal_words.add(word)
             cfg, without = self.loader.composed(self.config, words)
             # What an option of another model refers to is missed only when all is resolved, as here.
             tree = resolved(without)
@@ -175,7 +179,9 @@ class Combinations(Sweeper):
             written = OmegaConf.to_container(cfg.hydra.sweep)
             is_own = isinstance(written, dict) and written["subdir"] == RUN_NAME
             subdir = own if is_own else checked_path("hydra.sweep.subdir", cfg.hydra.sweep.subdir)
-            path = folder_of("the directory of the run", str(Path(cfg.hydra.sweep.dir) / subdir))
+            path = folder_of(
+                "the directory of the run", str(Path(cfg.hydra.sweep.dir) / subdir), self.writable
+            )
             check_folder(path)
             check_outside_runs(path)
             note_new(path)

@@ -116,7 +116,7 @@ def main() -> None:
     if sys.argv[1:2] == ["train"]:  # its words are Hydra's, and its streams may close while it trains
         from genbench.cli.train_help import answered
 
-        if answered(sys.argv[2:]):
+        if answered(sys.argv[2:], "genbench train"):
             return
         from genbench.app import train as run_words
 

@@ -12,6 +12,7 @@ import typer
 from genbench.cli.output import OUT_HELP, check_new, check_out, deliver, say
 from genbench.cli.verb import RunsItself, examples
 from genbench.runtime.disk import whole_folder
+from genbench.runtime.garbage import few_collections
 from genbench.runtime.printable import complain
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ class Report:
         else:
             check_new(self.out)
         tables = asked(self.by, self.sort, self.columns)
-        self.write(self.compared(tables), chosen)
+        with few_collections():
+            self.write(self.compared(tables), chosen)
 
     def compared(self, query: "Query") -> "Comparison":
         """Return the comparison of the runs that the options choose; raises as `compare` does."""

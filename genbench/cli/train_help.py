@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from shutil import get_terminal_size
 
 from genbench.config.help import folded, help_text
+from genbench.config.option_folders import TRAIN
 from genbench.runtime.passwords import check_words
 from genbench.runtime.streams import harden_streams
 
@@ -14,8 +15,9 @@ UNKNOWN_WIDTH = 10_000
 """Columns behind a pipe, where lines stay whole."""
 
 
-def answered(words: Sequence[str]) -> bool:
-    """Print the help page that a command line asks for, and return True.
+def answered(words: Sequence[str], command: str = TRAIN) -> bool:
+    """Print the help page that a command line asks for, and return True. command: what was called, without
+    these words, as the examples of the page write it.
 
     False, and nothing is printed, where it asks for something else, has other options, cannot be answered, or
     names a model, whose options only compositions tell: then the whole command does it. Exits with 1 and one
@@ -27,7 +29,7 @@ def answered(words: Sequence[str]) -> bool:
     harden_streams(output_is_result=True)
     try:
         check_words(words)
-        page = folded(help_text(others), get_terminal_size((UNKNOWN_WIDTH, 24)).columns)
+        page = folded(help_text(others, command=command), get_terminal_size((UNKNOWN_WIDTH, 24)).columns)
     except (ValueError, OSError):
         return False
     try:

@@ -60,17 +60,17 @@ FIRST = ("model", "data", "budget", "experiment", "sweep", "metrics", "scores", 
 """Groups of every run in the order in which they are listed, before all others."""
 
 
-def help_text(words: Sequence[str], fitting: Fitting | None = None) -> str:
+def help_text(words: Sequence[str], fitting: Fitting | None = None, command: str = TRAIN) -> str:
     """Return the help page; with words that name groups or choose options, the help on these.
 
     words: `loss` describes each option of this group, `schedule=cosine` this option with its settings,
     `model=gan` lists the groups that a model accepts; settings of keys, such as seed=1, are passed over.
     fitting: from a model's choice and a group to the options of it that fit the model, by default all.
-    Raises ValueError on a group, an option or a key that is missing.
+    command: that the examples begin with. Raises ValueError on a group, option or key that is missing.
     """
     named = [word for word in words if not is_setting(word)]
     if not named:
-        return "\n".join([HEAD, *listed_groups(), FOOT])
+        return "\n".join([HEAD.replace(TRAIN, command), *listed_groups(), FOOT])
     return "\n\n".join(accepted(word, fitting) if "=" in word else described(word) for word in named) + "\n"
 
 

@@ -28,6 +28,7 @@ RECORD_BYTES = 16 * 2**20  # of run.json and result.json; those of today have a 
 YAML_BYTES = 2**20  # of Hydra's files, which take a hundred times as long to parse
 LOG_BYTES = 256 * 2**20  # of metrics.jsonl and evaluations.jsonl; a line has about 200 bytes
 DEPTH = 64  # of objects and lists inside each other; a configuration has 6
+NESTED = (dict, list)
 KINDS = {
     stat.S_IFDIR: "folder",
     stat.S_IFIFO: "named pipe",
@@ -128,16 +129,15 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401
         if "integer string conversion" in str(error):  # Python's own advice would raise its limit
             raise ValueError("it holds a number of thousands of digits") from error
         raise
-    level = [found]
-    depth = 0
+    level, depth = [found], 0
     while level and depth < DEPTH:
-        level, depth = [part for node in level for part in children(node)], depth + 1
+        level, depth = inner(level), depth + 1
     if level:
         raise ValueError(f"it is nested more than {DEPTH} deep")
     return found
 
 
-def children(node: object) -> list[object]:
-    """Return the objects and lists directly inside an object or a list."""
-    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return [part for part in inner if isinstance(part, dict | list)]
+def inner(nodes: list[Any]) -> list[Any]:
+    """Return the objects and lists directly inside some objects and lists, as json.loads makes them."""
+    groups = (node.values() if type(node) is dict else node for node in nodes if type(node) in NESTED)
+    return [part for group in groups for part in group if type(part) in NESTED]

@@ -101,7 +101,10 @@ def unfinished(folder: Path) -> str:
     """State of a run that has no result, in words, with the error that it ended with."""
     record = read_json(folder / "run.json") or {}  # of which a table needs less than a run that goes on
     status, error = record.get("status"), record.get("error")
-    known = {"running": "still running or killed", "stopped": "stopped before its end"}
+    known = {
+        "running": "still running or killed; if it was killed, the same command again resumes it",
+        "stopped": "stopped before its end; the same command again resumes it",
+    }
     words = "without a status" if status is None else str(status)
     return f"{words}: {error}" if error else known.get(words, words)
 

@@ -24,6 +24,7 @@ __all__ = [
     "is_machine_fault",
     "locked",
     "naming",
+    "nearest",
     "optional",
     "system_error",
     "whole_folder",
@@ -164,13 +165,18 @@ def remove_all(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
+def nearest(folder: Path) -> Path:
+    """Return the absolute path of a folder, or that of the nearest one above it where there is none."""
+    folder = folder.absolute()
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+
+
 def check_writable(folder: Path) -> None:
     """Raise OSError, which names the folder, where no file can be written in it.
 
     A few bytes are written and vanish. For a folder that is not there the nearest one above it is tried.
     """
-    folder = folder.absolute()
-    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    place = nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(PROBE_BYTES))
@@ -184,8 +190,7 @@ def check_makable(folder: Path) -> None:
     """Raise OSError, with the path that is in the way, unless a folder is there or can be made.
     Nothing is written: a disk that lies about its permissions is found out by `check_writable`.
     """
-    folder = folder.absolute()
-    place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    folder, place = folder.absolute(), nearest(folder)
     if not place.is_dir():  # a file, or a link that leads nowhere
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
     if place == folder:

@@ -14,10 +14,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser, create_
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.grammar_visitor import GrammarVisitor
 from yaml import YAMLError
 
 from genbench.app import composing_memory
-from genbench.app.composing_memory import ComposedJobs, load, quick_load, replaced, same_choices
+from genbench.app.composing_memory import (
+    ComposedJobs,
+    load,
+    quick_load,
+    replaced,
+    same_choices,
+)
+from genbench.app.config_copies import PLAIN
 from genbench.app.run_names import without_hydra
 from tests.conftest import ROOT
 
@@ -40,6 +48,9 @@ def plain() -> Iterator[None]:
         slow = composing_memory.interpolation_map
         stack.enter_context(replaced(defaults_list, "_create_interpolation_map", slow))
         stack.enter_context(replaced(OverridesParser, "create", CREATE))
+        stack.enter_context(replaced(GrammarVisitor, "visitConfigValue", composing_memory.plain_value))
+        for kind, own in PLAIN.items():
+            stack.enter_context(replaced(kind, "__deepcopy__", own))
         stack.enter_context(replaced(OverridesParser, "parse_rule", composing_memory.plain_rule))
         yield
 
@@ -174,3 +185,36 @@ def test_a_word_is_parsed_once_unless_its_value_is_drawn_as_it_is_parsed(
         assert found[0].value() == [7654321]
         assert sorted(found[1].value()) == [1, 2, 3]
     assert parsed == [fixed, drawn, drawn, drawn]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "${a}",
+            "${a.b}",
+            "${ a.b }",
+            "${a[b]}",
+            "${.c}",
+            "${a.list.0}",
+            "${list}",
+            "x${a.b}",
+            "${a.b}${c}",
+        ),
+        *("${missing}", "${a.missing}", "${loop}", "${loops}", "${ask}", "${a.none}", "${a.b}<EOF>", "${1a}"),
+        *("${a.${name}}", "${oc.env:GENBENCH_UNSET,none}", "\\${a.b}", "${unknown:a}", "${a.b.deep}"),
+    ],
+)
+def test_a_reference_is_what_plain_omegaconf_resolves_it_to(text: str) -> None:
+    def answer() -> object:
+        tree = {"a": {"b": 1, "none": None, "list": [2, "${c}"]}, "c": "${a.b}", "name": "b", "ask": "???"}
+        cfg = OmegaConf.create(tree | {"list": "${a.list}", "loops": {"own": "${loops}"}, "1a": 3})
+        try:
+            cfg.loop = text
+            return OmegaConf.to_container(cfg, resolve=True)["loop"]
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    quick = answer()
+    with plain():
+        assert quick == answer()

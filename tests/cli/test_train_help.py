@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from genbench.cli.train_help import answered
+from genbench.config.option_folders import TRAIN
 from tests.conftest import ROOT, Command
 
 
@@ -38,6 +39,15 @@ def test_what_needs_a_composition_or_is_refused_is_left_to_the_whole_command(
 ) -> None:
     assert not answered(words)
     assert capsys.readouterr().out == ""
+
+
+def test_the_examples_begin_with_the_command_that_was_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answered(["--help"], "genbench train")
+    page = capsys.readouterr().out
+    assert "  genbench train -m model=ddpm,vae,flow seed=0,1   a sweep" in page
+    assert "main.py" not in page
+    assert answered(["--help"])
+    assert capsys.readouterr().out == page.replace("  genbench train", f"  {TRAIN}")
 
 
 class Full(io.StringIO):

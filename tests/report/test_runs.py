@@ -78,8 +78,8 @@ def test_runs_without_a_result_are_named_with_the_reason(tmp_path: Path, write: 
         left_out = load(tmp_path).attrs["left_out"]
     assert left_out == {
         "a": "failed: FloatingPointError: loss",
-        "b": "stopped before its end",
-        "c": "still running or killed",
+        "b": "stopped before its end; the same command again resumes it",
+        "c": "still running or killed; if it was killed, the same command again resumes it",
     }
 
 

@@ -507,7 +507,9 @@ def test_many_runs_with_one_reason_are_one_line_and_many_reasons_are_counted(
     for i in range(20):
         (tmp_path / f"off-{i:02d}" / "run.json").write_text('{"status": "running"}')
     (line,) = [line for line in markdown(compare(tmp_path, Query())).splitlines() if "Not included" in line]
-    assert line.endswith("off-07 and 32 more (still running or killed).")
+    assert line.endswith(
+        "off-07 and 32 more (still running or killed; if it was killed, the same command again resumes it)."
+    )
 
 
 def test_a_kind_that_runs_recorded_themselves_has_its_title_and_its_better_side(
