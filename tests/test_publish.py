@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from benchmarks.publish import enlarged, execute, measure, pages, runs
-from benchmarks.publish.answers import NEEDS, answers
+from benchmarks.publish.answers import NEEDS, answers, held_out
 from benchmarks.publish.book import Book
 from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
 from benchmarks.publish.figures import curve_figure
@@ -21,8 +21,8 @@ from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
 from benchmarks.publish.processes import Ended, allowed, process
 from benchmarks.publish.records import keep, read_records, strip_path, unpack
-from benchmarks.publish.tables import halves_table
-from benchmarks.publish.winners import Measure, corrected, ranking
+from benchmarks.publish.tables import copies_table, halves_table
+from benchmarks.publish.winners import Measure, corrected, model_of, ranking
 from genbench.data import Digits, ImageFolder, prepare
 from genbench.records.files import read_json
 from genbench.report.compare import compare
@@ -59,6 +59,7 @@ def test_the_plan_has_every_part_and_three_seeds_where_it_promises_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(runs, "target", lambda words, samples, where: 7.0)
+    monkeypatch.setattr(runs, "enlarge", lambda words, folder: None)
     planned = plan(KEYS, FULL, Place(None, tmp_path))
     assert {each.key for each in planned} == {*KEYS}
     assert len({each.words for each in planned}) == len(planned)
@@ -147,7 +148,7 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert "| gan" in family.read_text()
     assert "](benchmark/" in first.read_text()
     assert "](../benchmark/" in family.with_name("index.md").read_text()
-    assert "Not measured yet" in other.read_text()
+    assert "No run of this family has finished yet" in other.read_text()
     assert not any(str(tmp_path).encode() in content for content in texts.values())
 
 
@@ -325,9 +326,52 @@ def test_the_error_of_completed_halves_stands_beside_that_of_the_mean_image() ->
     files = [json.dumps({"halves_mse": x, "mean_image_mse": 0.0712}) for x in (0.05, 0.04)]
     known = [{**each, "files": {"halves.json": content}} for each, content in zip(made, files, strict=True)]
     table = halves_table(known)
+    assert table.startswith("| model")
     assert table.index("consistency") < table.index("ddpm")
     assert table.endswith("The mean of the training images in their place has 0.0712.")
     assert halves_table([{**each, "files": {}} for each in made]) == ""
+
+
+def test_copies_of_trained_images_are_counted_beside_held_out_ones() -> None:
+    made = records(gan=[1], vae=[1])
+    files = [json.dumps({"authentic": x, "held_out_authentic": 0.9}) for x in (0.5, 0.7)]
+    known = [{**each, "files": {"copies.json": content}} for each, content in zip(made, files, strict=True)]
+    table = copies_table(known)
+    assert table.index("vae") < table.index("gan")  # more that are new is better
+    assert table.endswith("Held-out images, which are no copies of any: 0.9.")
+    assert copies_table(made) == ""
+
+
+def test_a_failed_run_is_of_the_model_of_its_overrides_and_in_no_curve(tmp_path: Path) -> None:
+    failed = {"overrides": ["model=vae", "seed=0"], "about": {"seed": 0}, "events": []}
+    assert model_of(failed) == "vae"
+    assert not curve_figure([failed], tmp_path / "curves.svg")
+
+
+def test_an_answer_says_what_real_held_out_images_have(tmp_path: Path) -> None:
+    names = {
+        "fid[f,n=9,ref=train,ema]": 5.0,
+        "fid[f,n=9,ref=train,test]": 0.25,
+        "fid[f,n=9,ref=test,ema]": 4.0,
+    }
+    (record,) = records(gan=[1])
+    assert held_out("fid")([{"result": {**record["result"], "metrics": names}}]) == [
+        "Real held-out images have 0.25."
+    ]
+    assert held_out("fid")([record]) == []
+
+
+def test_fits_after_a_training_are_told_where_they_took_long() -> None:
+    cost = {"training_seconds": 600.0, "fitting_seconds": 30.0}
+    (long,), (short,) = records(cascade=[1]), records(gan=[1])
+    found = [
+        {"result": {**long["result"], "cost": cost}},
+        {"result": {**short["result"], "cost": {**cost, "fitting_seconds": 1.0}}},
+    ]
+    assert pages.fitted(found) == [
+        "After the training, fits in closed form took more time in cascade (30 s)."
+    ]
+    assert pages.fitted(found[1:]) == []
 
 
 def test_a_target_of_other_data_is_measured_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -372,5 +416,8 @@ def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tm
     for name, words in (("guidance", "scale of guidance"), ("few_steps", "network evaluations per sample")):
         assert f"| FID ↓ by {words}" in (places.docs / "benchmark" / f"{name}.md").read_text()
     index = (places.docs / "benchmark" / "index.md").read_text()
-    assert "mean squared error of completed halves" in index
+    assert "squared error of the mean of 8 completed halves" in index
     assert pages.FIRST in index
+    assert "| share of samples that copy no trained image" not in index  # it stands on its part's page
+    assert "that copy no trained image" in (places.docs / "benchmark" / "tiny_data.md").read_text()
+    assert "recall ↑ by scale of guidance" in (places.docs / "benchmark" / "guidance.md").read_text()

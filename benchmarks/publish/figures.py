@@ -68,25 +68,27 @@ def lines(series: Series, path: Path, x_title: str, y_title: str, *, log_x: bool
 
 
 def curve_figure(records: Sequence[Record], path: Path) -> bool:
-    """Draw the FID of quick evaluations over the seconds of training, a curve for each model, of its first
-    seed; False where no run had quick evaluations.
+    """Draw the FID of evaluations on the way over the seconds of training, a curve for each model, of its
+    first seed: quick ones, or validations; False where no run had any.
     """
     series: dict[str, list[tuple[float, float]]] = {}
     for record in first_seeds(records):
         for event in record["events"]:
-            values = [x for name, x in event.items() if is_training_fid(name)]
+            values = [x for name, x in event.items() if is_fid_on_the_way(name)]
             if values and "training_seconds" in event and number(values[0]) is not None:
                 series.setdefault(model_of(record), []).append((event["training_seconds"], values[0]))
-    return lines(series, path, "seconds of training", "FID of quick evaluations ↓", log_x=False, log_y=True)
+    return lines(
+        series, path, "seconds of training", "FID of few samples, first seed ↓", log_x=False, log_y=True
+    )
 
 
-def is_training_fid(name: str) -> bool:
-    """Return True for the FID of averaged weights that a quick evaluation logged."""
-    metric = name.removeprefix("training/")
-    if metric == name or not is_metric(metric):
+def is_fid_on_the_way(name: str) -> bool:
+    """Return True for the FID of averaged weights that a quick evaluation or a validation logged."""
+    head, _, metric = name.partition("/")
+    if head not in ("training", "validation") or not is_metric(metric):
         return False
     found = MetricName.parse(metric)
-    return found.kind == "fid" and found.of == "ema" and found.ref in (None, "train")
+    return found.kind == "fid" and found.of == "ema" and found.ref != "test"
 
 
 def first_seeds(records: Sequence[Record]) -> list[Record]:

@@ -13,17 +13,20 @@ from genbench.api import load
 from genbench.data import ImageData, prepare, to_float, to_uint8
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import Inpaints
-from genbench.metrics import FID, reference, score_images
+from genbench.metrics import FID, reference, score_images, take
+from genbench.metrics.scores.authenticity import authentic
 from genbench.records.files import read_json, write_json_atomic
 from genbench.records.metric_name import of_ema
 from genbench.runtime.progress import Progress
 
-__all__ = ["KINDS", "halves", "held_out_fid", "main", "strip", "target"]
+__all__ = ["COMPLETIONS", "KINDS", "copies", "halves", "held_out_fid", "main", "strip", "target"]
 
 SHOWN = 10
 """Samples of a strip."""
 COMPLETED = 100
 """Held-out images whose lower halves are drawn anew."""
+COMPLETIONS = 8
+"""Of each of them."""
 TIMES = 10
 """A target is so many times the score of real held-out images."""
 UNKNOWN = 1.0
@@ -35,7 +38,7 @@ MACHINE = ("data.root=", "data.download=")
 
 
 def main(
-    kind: Annotated[str, typer.Argument(help="strip or halves.")],
+    kind: Annotated[str, typer.Argument(help="strip, halves or copies.")],
     run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
     out: Annotated[Path, typer.Argument(help="Output file.")],
 ) -> None:
@@ -55,11 +58,11 @@ def strip(run: Path, out: Path) -> None:
 
 
 def halves(run: Path, out: Path) -> None:
-    """Write the mean squared error of completed lower halves of held-out images, of pixels in [0, 1], and
-    that of the mean of the training images in their place, which a completion must beat to be of use.
+    """Write the squared error of the mean of 8 completions of the lower halves of held-out images, of pixels
+    in [0, 1], and that of the mean of the training images in their place.
 
-    One completion of each image is drawn, at seed 0; the error of a sample of the true distribution is twice
-    that of its mean, so that lower is better only among models that draw.
+    The mean of n samples of the true distribution given the upper half has 1 + 1 / n times the least error
+    that is possible, so that lower is better; of one sample a blurred guess would be better than the truth.
     """
     data, model = data_of(run), app.load(run, device="cpu")
     if not isinstance(model, Inpaints):
@@ -68,13 +71,14 @@ def halves(run: Path, out: Path) -> None:
     x = to_float(given)
     mask = torch.zeros(len(x), 1, *x.shape[2:], dtype=torch.bool)
     mask[:, :, x.shape[2] // 2 :] = True
-    drawn = to_uint8(model.inpaint(x, mask, rng=torch.Generator().manual_seed(0)))
+    rng = torch.Generator().manual_seed(0)
+    completions = [to_uint8(model.inpaint(x, mask, rng=rng)).float() for _ in range(COMPLETIONS)]
+    drawn = torch.stack(completions).mean(0)
     mean = data.whole_train.images.float().mean(0, keepdim=True)
     errors = {"halves_mse": drawn, "mean_image_mse": mean.expand(given.shape)}
     place = mask.expand(given.shape)
     found = {
-        name: float(((image.float() - given.float())[place] / 255).pow(2).mean())
-        for name, image in errors.items()
+        name: float(((image - given.float())[place] / 255).pow(2).mean()) for name, image in errors.items()
     }
     write_json_atomic(out, {"n": len(given), **found})
 
@@ -85,12 +89,32 @@ def data_of(run: Path) -> ImageData:
     return prepare(source, progress=Progress(None))
 
 
-KINDS: Mapping[str, Callable[[Path, Path], None]] = {"strip": strip, "halves": halves}
+def copies(run: Path, out: Path) -> None:
+    """Write the share of samples that are no copies of the images that a run was trained on, without those
+    set aside, and the same share of held-out images (`genbench.metrics.scores.authenticity`).
+    """
+    source, metrics, _ = app.measuring(of_run=run)
+    quiet = Progress(None)
+    data, model = prepare(source, progress=quiet), app.load(run, device="cpu")
+    extractor = metrics.features.build(data, device=CPU, progress=quiet)
+    n = len(data.test)
+    with torch.no_grad():
+        drawn = to_uint8(model.eval().sample(n, rng=torch.Generator().manual_seed(0)))
+        given = (data.train.images, drawn, data.test.images)
+        trained, of_samples, of_held_out = (take(extractor, images, None).features for images in given)
+    shares = {
+        name: float(authentic(trained, features).double().mean())
+        for name, features in (("authentic", of_samples), ("held_out_authentic", of_held_out))
+    }
+    write_json_atomic(out, {"n": n, "trained": len(trained), **shares})
+
+
+KINDS: Mapping[str, Callable[[Path, Path], None]] = {"strip": strip, "halves": halves, "copies": copies}
 
 
 def target(words: Sequence[str], samples: int, where: Place) -> float:
-    """Return the FID at which a training ends: ten times that of so many real held-out images against the
-    training images, to three figures.
+    """Return the FID at which a training ends: ten times that of so many real held-out images, to three
+    figures, both against the validation images.
 
     words: overrides that say of which data and features. What was measured once of the same stands in the
     folder of records, from which a clone reads it; before that no run has a target, and a list needs none.
@@ -108,12 +132,14 @@ def target(words: Sequence[str], samples: int, where: Place) -> float:
 
 
 def held_out_fid(words: Sequence[str], samples: int) -> float:
-    """Return the FID of real held-out images on the features of a run of some overrides."""
+    """Return the FID of real held-out images against the validation images of a run of some overrides, with
+    which its validations compare samples.
+    """
     quiet = Progress(None)
     source, metrics, _ = app.measuring([word for word in words if not word.startswith("model=")])
     data = prepare(source, progress=quiet)
     extractor = metrics.features.build(data, device=CPU, progress=quiet)
-    real = reference(extractor, data, device=CPU, progress=quiet)
+    real = reference(extractor, data, split="validation", device=CPU, progress=quiet)
     images = data.test.images[held_out_order(data, 0)[:samples]]
     parts = ((part, None) for part in images.split(256))
     found = score_images(

@@ -1,6 +1,7 @@
 """The pages of the benchmark, made of the records: tables by the report, figures, and answers to needs."""
 
 import json
+import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +25,8 @@ from benchmarks.publish.plan import PARTS, Part
 from benchmarks.publish.planned import FULL, Size
 from benchmarks.publish.records import CONDITIONS, SAMPLERS, strip_path, unpack
 from benchmarks.publish.swept import SCALES, STEPS
-from benchmarks.publish.tables import halves_table, sweep_table
-from benchmarks.publish.winners import Record, model_of
+from benchmarks.publish.tables import SWEPT_KINDS, copies_table, halves_table, sweep_table
+from benchmarks.publish.winners import Record, model_of, score
 from genbench.records.files import atomic_file
 from genbench.records.units import device_words
 from genbench.report.compare import Comparison
@@ -37,7 +38,7 @@ __all__ = ["Places", "between", "write_pages"]
 COMMAND = "python -m benchmarks.publish"
 BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 """A part of a page that is made anew; the rest of the page stays."""
-RANKED = ("fashion_mnist", "digits_seconds", "digits_defaults")
+RANKED = ("fashion_mnist", "digits_seconds")
 """Parts of which the quality is drawn against the cost of a sample."""
 STRIPS = "The first ten samples of each model at seed 0"
 FIRST = "fashion_mnist"
@@ -72,7 +73,7 @@ def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
         if part.key != "claims":
             write(folder / f"{part.key}.md", part_page(part, places, book))
     write(folder / "index.md", index_page(written, book))
-    if places.readme is not None and book[FIRST].has_every_row:
+    if places.readme is not None and book[FIRST].has_every_row and has_scores(book[FIRST]):
         families = places.docs / "families"
         whole = {places.readme: "docs/", places.docs / "index.md": "", families / "index.md": "../"}
         for path, docs in whole.items():
@@ -80,6 +81,11 @@ def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
         for path in sorted({*families.glob("*.md")} - {*whole}):
             write(path, between(path.read_text(), {"row": family_block(path.stem, book)}))
     write_claims(places, runs, book)
+
+
+def has_scores(chapter: Chapter) -> bool:
+    """Return True where a run has an FID, which the first table shows."""
+    return any(score("fid").read(record) is not None for record in chapter.records)
 
 
 def write(path: Path, text: str) -> None:
@@ -115,7 +121,8 @@ def part_page(part: Part, places: Places, book: Book) -> str:
     table = markdown(book.compared(part.key, Query()))
     pictures = [f"![{words}]({path.name})" for words, path in figures(part.key, records, places)]
     command = f"```sh\n{COMMAND} --only {part.key}\n```"
-    tables = [*(sweep_table(records, each) for each in (SCALES, STEPS)), halves_table(records)]
+    swept = [sweep_table(records, each, kind) for each in (SCALES, STEPS) for kind in SWEPT_KINDS]
+    tables = [*swept, halves_table(records), copies_table(records)]
     about = part.about.format(size=places.size)
     head = [f"# {part.title}", about, made_by(own), command, *own.gaps]
     return "\n\n".join([*head, *filter(None, tables), table, *pictures])
@@ -125,7 +132,11 @@ def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[s
     """Draw the figures of a part; returns a description and the file of each that could be drawn."""
     folder = places.docs / "benchmark"
     own: list[tuple[str, str, Callable[[Path], bool]]] = [
-        ("curves.svg", "FID over seconds of training", partial(curve_figure, records)),
+        (
+            "curves.svg",
+            "FID of few samples over seconds of training, first seed of each model",
+            partial(curve_figure, records),
+        ),
         ("scales.svg", "FID against the scale of guidance", partial(sweep_figure, records, SCALES)),
         ("steps.svg", "FID against network evaluations per sample", partial(sweep_figure, records, STEPS)),
         ("samples.png", f"{STRIPS}, not chosen", partial(strips_figure, strips(key, records, places))),
@@ -158,8 +169,23 @@ def made_by(own: Chapter) -> str:
         f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}",
         f"torch {', '.join(torch)}",
     ]
-    others = f" {own.others} recorded runs of other settings are not shown." if own.others else ""
-    return f"{len(abouts)} of {len(own.planned)} runs; {'; '.join(facts)}.{others}"
+    others = [f"{own.others} recorded runs of other settings are not shown."] if own.others else []
+    counted = f"{len(abouts)} of {len(own.planned)} runs; {'; '.join(facts)}."
+    return " ".join([counted, *others, *fitted(own.records)])
+
+
+def fitted(records: Sequence[Record]) -> list[str]:
+    """Return a sentence on the models whose closed-form fits took time after the training, if there are any
+    that took a hundredth of it.
+    """
+    costs = [(model_of(record), record["result"]["cost"]) for record in records if record.get("result")]
+    longest: dict[str, float] = {}
+    for name, cost in costs:
+        seconds = cost.get("fitting_seconds") or 0
+        if seconds > 0.01 * cost["training_seconds"]:
+            longest[name] = max(longest.get(name, 0), seconds)
+    words = [f"{name} ({seconds:.0f} s)" for name, seconds in sorted(longest.items())]
+    return [f"After the training, fits in closed form took more time in {', '.join(words)}."] if words else []
 
 
 def commit_of(git: Mapping[str, Any]) -> str:
@@ -177,9 +203,10 @@ def conditions(records: Sequence[Record]) -> list[str]:
         for one in found
     }
     shares = [one["core_share"] for one in found if "core_share" in one]
-    least = [f"each had at least {100 * min(shares):.0f} % of a core"] if shares else []
+    least = [f"each had at least {math.floor(100 * min(shares))} % of a core"] if shares else []
     machines = sorted({one["machine"] for one in found if one.get("machine")})
-    return [*machines, " or ".join(sorted(words)), *least] if words else []
+    several = ["times of several machines do not compare"] if len(machines) > 1 else []
+    return [*machines, *several, " or ".join(sorted(words)), *least] if words else []
 
 
 def index_page(written: Sequence[Part], book: Book) -> str:
@@ -201,7 +228,8 @@ def index_page(written: Sequence[Part], book: Book) -> str:
             "Networks compute in fp32 in every run, also where `precision=auto` would choose bf16, so that "
             "the tables of all machines compare.",
             "\n".join(listed).replace("(claims.md)", "(../claims.md)") or "Nothing yet.",
-            *([f"Not measured yet: {', '.join(missing)}."] if missing else []),
+            *([f"Not measured yet: {'; '.join(missing)}."] if missing else []),
+            "CIFAR-10 is not among these parts: it needs a GPU.",
             f"```sh\n{COMMAND} --list  # what is left, and how long it takes\n{COMMAND}  # go on, and make "
             f"these pages\n{COMMAND} --pages  # make these pages again, of the records\n```",
         ]
@@ -228,8 +256,8 @@ def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
 def family_block(family: str, book: Book) -> str:
     """Return the row of a family in the first table, or that it has none yet."""
     page = f"[Fashion-MNIST, at equal seconds](../benchmark/{FIRST}.md)"
-    if family not in {model_of(record) for record in book[FIRST].records}:
-        return f"Not measured yet: {page}."
+    if family not in {model_of(record) for record in book[FIRST].records if record.get("result")}:
+        return f"No run of this family has finished yet there: {page}."
     lines = [line for line in markdown(first_table(book)).splitlines() if line.startswith("|")]
     own = [line for line in lines[2:] if re.match(rf"\| {family} +\|", line)]
     return "\n".join([f"Its row of the table {page}, where all marks are explained:", "", *lines[:2], *own])

@@ -40,8 +40,8 @@ PARTS = (
         "tiny_data",
         "100 images",
         "Digits cut to 100 training images, ten of a class; {size.tiny:g} seconds of training, three seeds. "
-        "Distances are to all training images, most of which no model has seen. Authenticity is the share of "
-        "samples that are no copies.",
+        "Distances are to all training images, most of which no model has seen, and so is `authentic`; the "
+        "first table has copies of the 100 images.",
         runs.tiny_data,
     ),
     Part(
@@ -73,7 +73,7 @@ PARTS = (
         "gaussians",
         "A distribution that is known exactly",
         "{size.gaussians:,} images each, three seeds. `gap` is what a model needs above the floor, the "
-        "data's entropy.",
+        "data's entropy. A GAN needs more images than these: its default is 60,000.",
         runs.gaussians,
     ),
     Part(

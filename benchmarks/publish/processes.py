@@ -106,4 +106,5 @@ def pin(started: subprocess.Popen[bytes], core: int) -> None:
 
 def environment() -> Mapping[str, str]:
     """Return the environment of a run: one thread, and memory that is kept."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **SMOOTH}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
+    return os.environ | {**threads, "OMP_WAIT_POLICY": "PASSIVE", **SMOOTH}

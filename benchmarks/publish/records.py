@@ -45,7 +45,7 @@ CONDITIONS = "conditions.json"
 SAMPLERS = "sampler_sweeps/samplers/table.csv"
 """File in the directory of a run of the claims with its sweep over samplers and numbers of steps."""
 MEASURED = (
-    *(CONDITIONS, "halves.json", SAMPLERS),
+    *(CONDITIONS, "halves.json", "copies.json", SAMPLERS),
     *("sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv"),
 )
 """Files of a few lines in the directory of a run that its record holds, beside what genbench writes."""

@@ -37,8 +37,10 @@ STEPPED = ("ddpm", "flow_matching", "consistency")
 INPAINTING = ("ddpm", "flow_matching", "consistency", "masked_diffusion", "autoregressive")
 SCORES = "scores=[is,fid,kid,precision_recall,authenticity]"
 RATE = {"gan": 300, "vae": 230, "flow": 160, "autoregressive": 25, "vqvae": 400}
-"""Images a second of training on Fashion-MNIST, roughly: quick evaluations come five times a training."""
+"""Images a second of training on Fashion-MNIST, at least: some five to ten quick evaluations a training."""
 OTHERS = 100
+CHECKED = 60.0
+"""Seconds of training between two checks whether a target is reached, roughly."""
 
 STRIP = Later("strip.png", ("benchmarks.publish.measure", "strip", "RUN", "OUT"), 10)
 SAMPLERS = Later(
@@ -49,6 +51,7 @@ SAMPLERS = Later(
     ),
     300,
 )
+COPIES = Later("copies.json", ("benchmarks.publish.measure", "copies", "RUN", "OUT"), 20)
 HALVES = Later("halves.json", ("benchmarks.publish.measure", "halves", "RUN", "OUT"), 60)
 
 
@@ -153,7 +156,13 @@ def guidance(size: Size, where: Place) -> Iterator[Planned]:
     """Yield a conditional DDPM with classifier-free guidance, to be swept over scales."""
     scales = "0,0.5,1,1.5,2,3,5" if size.name == "full" else "0,1"
     sweep = ("genbench", "sampler-sweep", "RUN", "--out", "OUT", "--scales", scales)
-    words = ["model=ddpm", "conditional=true", "guidance=classifier_free", f"budget.images={size.images}"]
+    words = [
+        "model=ddpm",
+        "conditional=true",
+        "guidance=classifier_free",
+        f"budget.images={size.images}",
+        SCORES,
+    ]
     short = [] if size.name == "full" else [f"metrics.samples={size.samples}"]
     for seed in size.seeds:
         later = Later("sampler_sweeps/scales", sweep, 200)
@@ -198,16 +207,17 @@ def stability(size: Size, where: Place) -> Iterator[Planned]:
 def time_to_target(size: Size, where: Place) -> Iterator[Planned]:
     """Yield every model until it comes to ten times the score of held-out images, or to the limit."""
     samples = 500 if size.name == "full" else size.samples
-    until = target(fashion(size, where, "ddpm"), samples, where)
+    held_aside = "data.validation=0.1"
+    until = target([*fashion(size, where, "ddpm"), held_aside], samples, where)
     for model in size.chosen(models()):
-        every = 10_000 if size.name == "full" else 200
+        every = int(CHECKED * RATE.get(model, OTHERS)) if size.name == "full" else 200
         words = [
             *(*fashion(size, where, model), "budget.images=null", f"budget.seconds={size.target:g}"),
-            *("data.validation=0.1", f"budget.until={until:g}", f"trainer.validate_every_images={every}"),
+            *(held_aside, f"budget.until={until:g}", f"trainer.validate_every_images={every}"),
             *(f"trainer.evaluate_samples={samples}", f"metrics.samples={samples}"),
             *("metrics.likelihood_samples=0", "scores=[fid]", "seed=0"),
         ]
-        yield run("time_to_target", size, words, size.target)
+        yield run("time_to_target", size, words, 1.5 * size.target)
 
 
 def tiny_data(size: Size, where: Place) -> Iterator[Planned]:
@@ -215,7 +225,8 @@ def tiny_data(size: Size, where: Place) -> Iterator[Planned]:
     words = ["data.validation=0.93", "trainer.validate_every_images=null", SCORES]
     for model, seed in itertools.product(size.chosen(models()), size.seeds):
         equal = equal_seconds(size, size.tiny)
-        yield run("tiny_data", size, [f"model={model}", *words, *equal, f"seed={seed}"], size.tiny + 30)
+        own = [f"model={model}", *words, *equal, f"seed={seed}"]
+        yield run("tiny_data", size, own, size.tiny + 30, COPIES)
 
 
 def text(size: Size, where: Place) -> Iterator[Planned]:

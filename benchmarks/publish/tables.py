@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 
-from benchmarks.publish.answers import HALVES, mean_image
+from benchmarks.publish.answers import HALVES, mean_image, of_file
 from benchmarks.publish.swept import Swept
-from benchmarks.publish.winners import Record, ranking, text_of
+from benchmarks.publish.winners import Measure, Record, ranking, score, text_of
 from genbench.report.formats.markdown import rows_markdown
 from genbench.report.numbers import shared_decimals
 from genbench.report.statistics import estimate
 
-__all__ = ["halves_table", "sweep_table"]
+__all__ = ["SWEPT_KINDS", "copies_table", "halves_table", "sweep_table"]
+
+SWEPT_KINDS = ("fid", "precision", "recall", "authenticity")
+"""Scores of a sweep over sampling that have a table: guidance trades one for the other."""
+COPIES = Measure("share of samples that copy no trained image", 1, of_file("copies.json", "authentic"))
 
 
-def sweep_table(records: Sequence[Record], swept: Swept) -> str:
-    """Return the FID of each model at each setting of a sweep over sampling, as Markdown, with the standard
-    deviation over its runs; empty where no run was swept.
+def sweep_table(records: Sequence[Record], swept: Swept, kind: str) -> str:
+    """Return a kind of score of each model at each setting of a sweep over sampling, as Markdown, with the
+    standard deviation over its runs; empty where no run was swept, or has it.
     """
-    found = swept.scores(records, "fid")
+    found = swept.scores(records, kind)
+    measured = score(kind)
     places = sorted({at for own in found.values() for at in own})
     known = {name: {at: estimate(values) for at, values in own.items()} for name, own in found.items()}
     digits = shared_decimals([x for own in known.values() for x in own.values()])
@@ -24,16 +29,41 @@ def sweep_table(records: Sequence[Record], swept: Swept) -> str:
         [name, *(text_of(own[at], digits) if at in own else "–" for at in places)]
         for name, own in sorted(known.items())
     ]
-    return rows_markdown([f"FID ↓ by {swept.title}", *(f"{at:g}" for at in places)], rows) if rows else ""
+    return (
+        rows_markdown(
+            [f"{measured.title} {arrow(measured)} by {swept.title}", *(f"{at:g}" for at in places)], rows
+        )
+        if rows
+        else ""
+    )
 
 
 def halves_table(records: Sequence[Record]) -> str:
-    """Return the error of completed halves of each model that completes images, from best to worst, as
-    Markdown, with that of the mean image; empty where no run has it.
+    """Return the error of completed halves of each model that completes images; empty where none has it."""
+    return one_measure(records, HALVES, mean_image(records))
+
+
+def copies_table(records: Sequence[Record]) -> str:
+    """Return the share of samples of each model that are no copies of images that it was trained on, beside
+    that of held-out images; empty where none has it.
     """
-    found = ranking([record for record in records if record.get("result")], HALVES)
+    held_out = [x for record in records if (x := of_file("copies.json", "held_out_authentic")(record))]
+    note = f"Held-out images, which are no copies of any: {max(held_out):.3g}." if held_out else ""
+    return one_measure(records, COPIES, [note] if note else [])
+
+
+def one_measure(records: Sequence[Record], measure: Measure, beside: Sequence[str]) -> str:
+    """Return a table of one measure of the models that have it, from best to worst, as Markdown, with
+    sentences on what to compare it with below; empty where none has it.
+    """
+    found = ranking([record for record in records if record.get("result")], measure)
     if found is None:
         return ""
     rows = [[name, text] for name, text in zip(found.names, found.texts, strict=True)]
-    table = rows_markdown(["model", f"{HALVES.title} ↓"], rows)
-    return "\n\n".join([table.strip(), *mean_image(records)])
+    table = rows_markdown(["model", f"{measure.title} {arrow(measure)}"], rows)
+    return "\n\n".join([table.strip(), *beside])
+
+
+def arrow(measure: Measure) -> str:
+    """Return the arrow that says which way is better."""
+    return "↓" if measure.better < 0 else "↑"

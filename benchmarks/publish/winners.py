@@ -98,9 +98,10 @@ def number(value: object) -> float | None:
 
 
 def model_of(record: Record) -> str:
-    """Return the model of a run."""
+    """Return the model of a run: of one that failed, that of its overrides."""
+    named = [word.partition("=")[2] for word in record.get("overrides", []) if word.startswith("model=")]
     choices = (record.get("result") or {}).get("choices", {})
-    return str(choices.get("model", "?"))
+    return str(choices.get("model", [*named, "?"][0]))
 
 
 def values_of(records: Sequence[Record], measure: Measure) -> dict[str, list[float]]:
