@@ -152,6 +152,19 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert not any(str(tmp_path).encode() in content for content in texts.values())
 
 
+def test_a_run_that_failed_by_itself_is_executed_again_only_where_this_is_asked_for(tmp_path: Path) -> None:
+    run = tmp_path / "gan-digits-seed0-1"
+    run.mkdir()
+    failed = {"identity": "1", "status": "failed", "error": "FloatingPointError: loss", "sessions": []}
+    (run / "run.json").write_text(json.dumps(failed))
+    (planned,) = plan(["digits_seconds"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
+    job = Job(planned, run, "failed")
+    assert job.state == "failed"
+    again = job._replace(retried=True)
+    assert again.state == "unfinished"
+    assert again.outcome == "failed"  # it did once more
+
+
 def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) -> None:
     run = tmp_path / "group" / "gan-digits-seed0-1"
     (run / ".hydra").mkdir(parents=True)

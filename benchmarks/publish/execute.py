@@ -34,26 +34,32 @@ class Job(NamedTuple):
     """A planned run with the directory that its identity names.
 
     recorded: how it ended, by its record in the repository; None where it has none, or one without all that
-    is measured later.
+    is measured later. retried: a run that failed by itself is executed again, as after a fault is mended.
     """
 
     planned: Planned
     path: Path
     recorded: Literal["done", "failed"] | None = None
+    retried: bool = False
 
     @property
     def state(self) -> State:
         """How far it is: its run missing, unfinished or failed; done with all that is measured later."""
-        if self.recorded is not None:
+        if self.recorded is not None and not (self.retried and self.recorded == "failed"):
             return self.recorded
         status = Run(self.path).status
         if status is None:
             return "missing"
-        if Run(self.path).is_failed_for_good:
+        if Run(self.path).is_failed_for_good and not self.retried:
             return "failed"
         if status != "done":
             return "unfinished"
         return "unmeasured" if self.unmeasured else "done"
+
+    @property
+    def outcome(self) -> State:
+        """How far it is after an attempt, by its directory alone."""
+        return self._replace(recorded=None, retried=False).state
 
     @property
     def unmeasured(self) -> list[Later]:
@@ -69,9 +75,10 @@ class Job(NamedTuple):
         return training + sum(later.seconds for later in self.unmeasured)
 
 
-def jobs_of(plan: Sequence[Planned], runs: Path, records: Path) -> list[Job]:
+def jobs_of(plan: Sequence[Planned], runs: Path, records: Path, *, retried: bool = False) -> list[Job]:
     """Return the runs of a plan with their directories below a folder, which their configurations name, and
     how they ended where they are recorded: a run of the same identity counts wherever it was executed.
+    retried: those that failed by themselves are executed again.
 
     Raises hydra's or omegaconf's error, or ValueError, on a run that cannot be composed.
     """
@@ -87,7 +94,8 @@ def jobs_of(plan: Sequence[Planned], runs: Path, records: Path) -> list[Job]:
             with composed(cfg):
                 whole = identity(cfg)
                 record = ends.get((planned.key, whole))
-                jobs.append(Job(planned, run_dir(cfg, whole), is_recorded(record, planned, records)))
+                recorded = is_recorded(record, planned, records)
+                jobs.append(Job(planned, run_dir(cfg, whole), recorded, retried))
     return jobs
 
 
@@ -107,7 +115,8 @@ def execute(
     jobs: Sequence[Job], runs: Path, limits: Limits, ended: Callable[[Job], object] = lambda job: None
 ) -> list[Job]:
     """Work on all runs that are not done, in their order, each with one thread on a core of its own, and
-    return those that are not done at the end. A run that failed by itself is a result, and not repeated.
+    return those that are not done at the end. A run that failed by itself is a result, and not repeated
+    unless its job says so.
 
     A line is printed as each begins and ends, and `ended` is called with it, one at a time. Ctrl-C or SIGTERM
     stops the runs after their current step, a second one at once; the same command continues them.
@@ -122,7 +131,7 @@ def execute(
             with ThreadPoolExecutor(limits.at_once) as pool:
                 for future in [pool.submit(session.work, job) for job in todo]:
                     future.result()
-    return [job for job in todo if job.state not in ("done", "failed")]
+    return [job for job in todo if job.outcome not in ("done", "failed")]
 
 
 class Session:
@@ -162,7 +171,7 @@ class Session:
                 self.left.pop(job.path, None)
                 self.count += 1
                 took = duration(time.monotonic() - begun)
-                line = f"[{self.count}/{self.total}] {job.path.name}: {job.state} after {took}"
+                line = f"[{self.count}/{self.total}] {job.path.name}: {job.outcome} after {took}"
                 typer.echo(line, err=True)
                 self.ended(job)
 
@@ -173,7 +182,7 @@ class Session:
             ended = process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
             if job.path.is_dir():
                 self.note(job.path / CONDITIONS, ended.core_share)
-        for later in job.unmeasured if job.state == "unmeasured" else []:
+        for later in job.unmeasured if job.outcome == "unmeasured" else []:
             if not is_stopping():
                 self.measure(job, later, core)
 
