@@ -104,8 +104,9 @@ def backward(
         count = part.of // part.processes
         share = found.total if count == 1 else found.total / count
         of_phase = loss.module if isinstance(loss, DistributedDataParallel) else loss
-    assert isinstance(of_phase, PhaseLoss)
-    (share if scaler is None else share * scaler.scale).backward(inputs=of_phase.learned)
+        assert isinstance(of_phase, PhaseLoss)
+        # Inside the block: it is here that torch's engine notices another process's end.
+        (share if scaler is None else share * scaler.scale).backward(inputs=of_phase.learned)
     return found
 
 

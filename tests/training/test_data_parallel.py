@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from genbench.data import ImageData, Split
 from genbench.diffusion.guidance import ClassifierFree
+from genbench.errors import Lost
 from genbench.generator import Generator, Loss
 from genbench.runtime.context import Context
 from genbench.runtime.global_batch import Part
@@ -190,6 +191,33 @@ def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weight
         if phase == "disc":  # the list of what learns is what spares it
             assert [x.grad is None for x in watched] == [len(found) == 2] * 2
     assert all(map(torch.equal, *found))
+
+
+class Disconnected(torch.autograd.Function):
+    """The identity, whose backward pass fails as torch's engine does where another process is gone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+
+
+def test_a_process_that_is_gone_is_lost_in_the_backward_pass_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Sparse()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    found = model.loss(batch_of_noise())
+    monkeypatch.setattr(model, "loss", lambda x, y, *, phase, step: Loss(cut(found.total), {}))
+    with pytest.raises(Lost, match="Connection closed by peer"):
+        backward(phase_losses(model, learned, 1)["first"], batch_of_noise(), None, step=0, part=Part(0, 1))
+
+
+def cut(total: Tensor) -> Tensor:
+    """Return the same number, with a backward pass that fails."""
+    found: Tensor = Disconnected.apply(total)  # type: ignore[no-untyped-call]  # of torch
+    return found
 
 
 @pytest.fixture
