@@ -182,7 +182,7 @@ def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weight
     monkeypatch.setattr(model.penalties, "watch", recorded)
     learned = {name: model.phase_parameters(name) for name in model.phases}
     found = []
-    for loss in (PhaseLoss(model, phase, None), phase_losses(model, learned, 1)[phase]):
+    for loss in (PhaseLoss(model, phase, {phase: learned[phase]}), phase_losses(model, learned, 1)[phase]):
         torch.manual_seed(0)
         model.zero_grad()
         with held(others(learned, phase)):
@@ -191,6 +191,29 @@ def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weight
         if phase == "disc":  # the list of what learns is what spares it
             assert [x.grad is None for x in watched] == [len(found) == 2] * 2
     assert all(map(torch.equal, *found))
+
+
+def test_weights_that_are_frozen_or_thawed_after_the_start_learn_as_they_then_are() -> None:
+    model = Sparse()
+    always, odd = model.layers["always"].weight, model.layers["odd"].weight
+    odd.requires_grad_(False)
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    loss = phase_losses(model, learned, 1)["first"]
+    odd.requires_grad_(True)
+    always.requires_grad_(False)
+    with held(others(learned, "first")):
+        backward(loss, batch_of_noise(), None, step=1, part=Part(0, 1))
+    assert always.grad is None
+    assert odd.grad is not None
+
+
+def test_a_loss_of_which_no_weight_of_its_phase_learns_takes_its_gradient_elsewhere() -> None:
+    model = Sparse()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    x = batch_of_noise().requires_grad_()
+    with held(learned["first"]):
+        backward(phase_losses(model, learned, 1)["first"], x, None, step=0, part=Part(0, 1))
+    assert x.grad is not None
 
 
 class Disconnected(torch.autograd.Function):
