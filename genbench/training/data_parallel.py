@@ -98,11 +98,12 @@ def backward(
             found: Loss = loss(x, y, step)
         count = part.of // part.processes
         share = found.total if count == 1 else found.total / count
-        of_phase = loss.module if isinstance(loss, DistributedDataParallel) else loss
-        assert isinstance(of_phase, PhaseLoss)
-        # Inside the block: it is here that torch's engine notices another process's end.
         scaled = share if scaler is None else share * scaler.scale
-        add_gradient(scaled, of_phase.learned, of_phase.phase)
+        # Inside the block: it is here that torch's engine notices another process's end.
+        if isinstance(loss, PhaseLoss):
+            add_gradient(scaled, loss.learned, loss.phase)
+        else:
+            scaled.backward()  # torch's engine waits for all that learn, those of no phase too
     return found
 
 

@@ -262,6 +262,24 @@ def test_gradients_sent_in_bf16_are_rounded_once_their_parts_are_added_up(accumu
     assert not any(map(torch.equal, sent, whole))
 
 
+class Unclaimed(Sparse):
+    """With a weight that learns and is of no phase."""
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        return [p for p in super().phase_parameters(phase) if p is not self.layers["always"].bias]
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_torchs_engine_has_the_gradients_of_weights_of_no_phase_too() -> None:
+    model = Unclaimed()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    loss = phase_losses(model, learned, 2)["first"]
+    for step in range(3):  # it raises at the step after one that it waits for
+        with held(others(learned, "first")):
+            backward(loss, batch_of_noise(), None, step=step, part=Part(0, 1))
+    assert learned["first"][0].grad is not None
+
+
 def process_in_bf16(path: str, folder: str) -> None:
     sys.path[:] = json.loads(path)
     x = batch_of_noise()
