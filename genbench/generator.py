@@ -14,6 +14,7 @@ from torch import Generator as Rng
 from torch import Tensor, nn
 
 from genbench.probability.differentiates import is_without_gradients
+from genbench.probability.frames import check_frames, frame_indices
 from genbench.probability.loss import Loss
 from genbench.text.condition import Condition
 from genbench.text.legal import Y, check_condition
@@ -81,12 +82,14 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def loss(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> Loss:
         """Compute the loss of one batch in one phase; `step` counts training steps from 0.
+
         x (B, C, H, W) in [-1, 1]; y: B labels, B texts or None. Randomness is torch's default generator,
         which the loop seeds anew at every step. Raises ValueError on a wrong shape, label or text."""
 
     def prepare(self, x: Tensor, y: Y = None, *, phase: str = "net", step: int = 0) -> None:
-        """Update from the whole batch what the losses of its parts read, such as statistics of latents.
-        Called before the losses of a batch that is split; else `loss` does it. By default nothing."""
+        """Update from the whole batch what the losses of its parts read, such as statistics of latents. The
+        training loop calls it before the losses of a batch that is split; where a batch is whole, `loss` does
+        the same itself. By default it does nothing."""
 
     def learn_words(self, captions: Iterable[str]) -> None:
         """Learn the words of the training captions, as a buffer, before a training; by default nothing."""
@@ -108,6 +111,7 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def sample(self, n: int, y: Y = None, *, rng: Rng | None = None) -> Tensor:
         """Draw n images: (n, C, H, W) float32, not clamped; the same rng gives the same images.
+
         y: n labels, n texts or None. rng None is torch's default generator. The number of steps, guidance and
         temperature belong to objects of the constructor. Raises ValueError on wrong labels."""
 
@@ -200,12 +204,14 @@ class Likelihood(ABC):
     @abstractmethod
     def log_prob(self, x: Tensor, y: Y = None) -> Tensor:
         """log p(x | y) of the DISCRETE 8-bit images x (B, C, H, W) in [-1, 1]: (B,) nats.
+
         The probabilities of all 256^D images sum to 1 (to at most 1 for a lower bound). Randomness is torch's
         default generator. Raises ValueError on a wrong shape or label."""
 
     def refined_log_prob(self, x: Tensor, y: Y = None) -> Tensor:
-        """Compute log_prob in finer steps where it is `discretized`: (B,) nats; elsewhere log_prob itself.
-        From one state of torch's default generator both draw the same: they differ by the steps alone."""
+        """Compute log_prob in finer steps where it is `discretized`: (B,) nats; elsewhere it is log_prob
+        itself. From the same state of torch's default generator both draw the same, so that their difference
+        is the error of the steps alone."""
         return self.log_prob(x, y)
 
 
@@ -258,6 +264,7 @@ class Latent(Decodes):
 
 class FitsAfterTraining(ABC):
     """A model with numbers beside its weights that follow from trained weights in closed form; abstract.
+
     They are buffers, so that checkpoints contain them; each set of weights (averaged, raw) has its own. In
     the checkpoint of an unfinished training they are as they were at the start."""
 
@@ -301,6 +308,7 @@ class Noising(ABC):
 
 class ForwardProcess(Noising):
     """A model that learns to reverse a process from images to noise, which a figure can show; abstract.
+
     Not the same as Trajectory: an autoregressive model draws step by step but has no noising process."""
 
     @abstractmethod
@@ -334,16 +342,3 @@ class Edits(Inpaints):
     def vary(self, x: Tensor, y: Y = None, *, strength: float, rng: Rng | None = None) -> Tensor:
         """Draw images near x: (B, C, H, W) -> (B, C, H, W). strength in (0, 1]: near 0 gives x itself, 1 a
         sample that does not depend on x. Raises ValueError on any other."""
-
-
-def check_frames(frames: int) -> None:
-    """Raise ValueError unless there are at least two frames, the first state and the last."""
-    if frames < 2:
-        raise ValueError(f"frames is {frames}; it must be at least 2, the first state and the last")
-
-
-def frame_indices(states: int, frames: int) -> list[int]:
-    """Return the indices of `frames` out of `states` states, evenly spaced from the first to the last.
-    Indices repeat where there are fewer states than frames. Raises ValueError on fewer than two frames."""
-    check_frames(frames)
-    return [round(i * (states - 1) / (frames - 1)) for i in range(frames)]

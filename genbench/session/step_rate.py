@@ -28,7 +28,7 @@ from genbench.runtime.disk import locked, optional
 from genbench.runtime.memory import is_out_of_memory
 from genbench.runtime.precision import FIXED, FixedPrecision
 from genbench.session.run_parts import Parts
-from genbench.training.step import model_batch, only, update
+from genbench.training.step import add_gradient, model_batch, only, update
 
 __all__ = ["COMPARED", "step_rates"]
 
@@ -148,7 +148,7 @@ class StepRates:
         for phase in stage.phases:
             with only(learned, phase):
                 loss = twin.loss(self.x, self.y, phase=phase, step=1).total
-                loss.backward()
+                add_gradient(loss, learned, phase)
             # No step, or weights would drift.
             update(optimizers[phase], 0.0, self.parts.trainer.clip_norm, loss.detach())
 

@@ -53,8 +53,9 @@ class Batches:
         self.thread: ThreadPoolExecutor | None = None
         self.asked: tuple[tuple[int, int], Future[Gathered]] | None = None
         if is_gathered_ahead(split, self.device):
-            # Pinned memory belongs to the current device, which each thread has of its own.
-            start = partial(torch.cuda.set_device, self.device) if self.device.type == "cuda" else None
+            # Pinned memory belongs to the current device, which each thread has of its own; it begins as
+            # card 0, which is what a device without a number means.
+            start = None if self.device.index is None else partial(torch.cuda.set_device, self.device)
             self.thread = ThreadPoolExecutor(1, "genbench-batches", start)
 
     def of_step(self, images_seen: int, count: int) -> Iterator[tuple[Tensor, Y]]:

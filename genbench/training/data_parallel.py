@@ -3,7 +3,7 @@ during the backward pass, with one engine for each phase of a model.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
@@ -16,17 +16,17 @@ from torch.nn.parallel import DistributedDataParallel
 from genbench.generator import Generator, Loss, Y
 from genbench.runtime.global_batch import Part, at_work, noticed
 from genbench.training.loss_scale import LossScaler
-from genbench.training.step import Start, only
+from genbench.training.step import Start, add_gradient, only
 
 __all__ = ["Backward", "backward", "backward_parts", "phase_losses", "strides_ignored"]
 
 
 class PhaseLoss(nn.Module):
     """The loss of one phase of a model, as the forward pass of a module, which torch's engine can wrap.
-    learned: the parameters to which its gradient goes; None: all that the loss depends on and that learn.
+    learned: the parameters of each phase, see `step.add_gradient`.
     """
 
-    def __init__(self, model: Generator, phase: str, learned: list[nn.Parameter] | None) -> None:
+    def __init__(self, model: Generator, phase: str, learned: Mapping[str, Sequence[nn.Parameter]]) -> None:
         super().__init__()
         self.model, self.phase, self.learned = model, phase, learned
 
@@ -43,12 +43,7 @@ def phase_losses(
     learned: the parameters of each phase. in_bf16: they travel in bfloat16, see `average_in_bf16`. The model
     itself and its state dicts are not changed.
     """
-    losses: dict[str, nn.Module] = {}
-    for phase in model.phases:
-        # A GAN's penalty makes images require gradient, which nobody reads: a list of what does learn spares
-        # it. Of a single phase a list would only cost time.
-        own = [p for p in learned[phase] if p.requires_grad] if len(model.phases) > 1 else []
-        losses[phase] = PhaseLoss(model, phase, own or None)
+    losses: dict[str, nn.Module] = {phase: PhaseLoss(model, phase, learned) for phase in model.phases}
     if count == 1:
         return losses
     for phase in losses:
@@ -103,9 +98,12 @@ def backward(
             found: Loss = loss(x, y, step)
         count = part.of // part.processes
         share = found.total if count == 1 else found.total / count
-        of_phase = loss.module if isinstance(loss, DistributedDataParallel) else loss
-    assert isinstance(of_phase, PhaseLoss)
-    (share if scaler is None else share * scaler.scale).backward(inputs=of_phase.learned)
+        scaled = share if scaler is None else share * scaler.scale
+        # Inside the block: it is here that torch's engine notices another process's end.
+        if isinstance(loss, PhaseLoss):
+            add_gradient(scaled, loss.learned, loss.phase)
+        else:
+            scaled.backward()  # torch's engine waits for all that learn, those of no phase too
     return found
 
 

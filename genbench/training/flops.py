@@ -15,7 +15,7 @@ from torch.utils.flop_counter import flop_registry
 
 from genbench.generator import Generator, Stage, Y
 from genbench.runtime import rng
-from genbench.training.step import only
+from genbench.training.step import add_gradient, only
 
 __all__ = ["count", "sampling_flops", "spent_flops", "training_flops"]
 
@@ -93,7 +93,7 @@ def stage_flops(model: Generator, x: Tensor, y: Y) -> dict[tuple[str, ...], floa
     def pass_over(phases: tuple[str, ...], step: int) -> None:
         for phase in phases:
             with only(learned, phase):
-                twin.loss(x, y, phase=phase, step=step).total.backward()
+                add_gradient(twin.loss(x, y, phase=phase, step=step).total, learned, phase)
 
     def cost(phases: tuple[str, ...]) -> float:
         usual = count(partial(pass_over, phases, 1))  # not step 0, which may do more for once

@@ -18,6 +18,7 @@ from genbench.training.loss_scale import LossScaler
 
 __all__ = [
     "Start",
+    "add_gradient",
     "captions_of",
     "held",
     "is_fused",
@@ -221,6 +222,17 @@ def only(learned: Mapping[str, Sequence[nn.Parameter]], phase: str) -> AbstractC
     learned: the parameters of each phase, by its name.
     """
     return held(others(learned, phase))
+
+
+def add_gradient(loss: Tensor, learned: Mapping[str, Sequence[nn.Parameter]], phase: str) -> None:
+    """Add the gradient of a loss, (), to that of the parameters of its phase.
+
+    Of several phases to those alone which learn at this call: a GAN's penalty makes images require gradient,
+    too, which nobody reads. Of a single phase to all that the loss depends on, since a list would cost time.
+    learned: the parameters of each phase, by its name.
+    """
+    own = [p for p in learned[phase] if p.requires_grad] if len(learned) > 1 else []
+    loss.backward(inputs=own or None)
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:

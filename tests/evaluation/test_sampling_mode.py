@@ -4,17 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genbench.demo.drawing import Demo, Wish
-from genbench.diffusion.guidance import Classifier
 from genbench.evaluation.draw import drawn, samples
 from genbench.evaluation.sampling_mode import drawn_in_turn, sampling_mode
-from genbench.flows.dequantization import GaussianDequantization
 from genbench.generator import Generator
-from genbench.probability.differentiates import Differentiates, is_without_gradients
 from genbench.runtime.context import Context
 from tests.contract.families import Whole
+from tests.test_contract import build
 
 CPU = torch.device("cpu")
 
@@ -50,16 +48,17 @@ def test_the_mode_is_that_of_the_model_and_never_has_gradients(model: Opted, mod
         assert not torch.is_grad_enabled()
 
 
-def test_parts_from_outside_and_parts_that_differentiate_are_known() -> None:
-    class Foreign:
-        pass
-
-    own, foreign = nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2))
-    foreign[0].sampler = Foreign()  # type: ignore[assignment]
-    assert is_without_gradients(own)
-    assert not is_without_gradients(foreign)
-    assert issubclass(Classifier, Differentiates)
-    assert not is_without_gradients(nn.Sequential(GaussianDequantization()))
+@pytest.mark.parametrize(
+    ("words", "mode"),
+    [
+        (("model=ddpm", "conditional=true", "guidance=classifier"), False),
+        (("model=ddpm", "conditional=true", "guidance=classifier_free"), True),
+        (("model=flow", "dequantization=gaussian"), False),
+        (("model=flow",), True),
+    ],
+)
+def test_models_that_differentiate_while_sampling_say_so(words: tuple[str, ...], mode: bool) -> None:
+    assert build(*words).samples_without_gradients() == mode
 
 
 def test_images_of_a_drawing_are_usual_tensors_and_the_same_in_both_modes() -> None:

@@ -1,15 +1,19 @@
 """Training steps timed in both precisions, once."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 
 from genbench import app
 from genbench.data import Split, to_float
+from genbench.generator import Stage
 from genbench.records.files import read_sealed, sealed
 from genbench.session.run_parts import Parts
 from genbench.session.step_rate import COMPARED, StepRates
@@ -75,6 +79,24 @@ def test_measuring_leaves_the_model_and_the_random_numbers_alone(model: str) -> 
     assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in made.model.modules())
     assert all(p.grad is None for p in made.model.parameters())
+
+
+def test_a_timed_step_computes_no_gradient_that_the_training_loop_does_not() -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        one = rates(app.build(compose("config", overrides=["model=gan", "device=cpu"])))
+    twin = copy.deepcopy(one.model).train()
+    optimizers = {phase: one.parts.optim(twin.phase_parameters(phase)) for phase in twin.phases}
+    for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
+        group["initial_lr"] = group["lr"]
+    watched, watch = list[Tensor](), twin.penalties.watch
+
+    def recorded(real: Tensor, fake: Tensor, *, step: int) -> tuple[Tensor, Tensor]:
+        watched[:] = watch(real, fake, step=step)
+        return watched[0], watched[1]
+
+    with patch.object(twin.penalties, "watch", recorded):
+        one.step(twin, optimizers, Stage(1.0, twin.phases))
+    assert [(x.requires_grad, x.grad) for x in watched] == [(True, None)] * 2
 
 
 def staged() -> StepRates:

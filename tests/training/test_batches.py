@@ -188,3 +188,14 @@ def test_batches_are_gathered_ahead_for_a_gpu_alone_and_pinned_on_their_way() ->
     assert reads.found == {}
     assert pinned == [(32, 1, 4, 4), (32,)] * 4
     set_device.assert_called_once_with(CUDA)
+
+
+def test_a_gpu_without_a_number_is_the_card_that_the_thread_has_anyway() -> None:
+    device = torch.device("cuda")  # which torch.cuda.set_device refuses
+    with (
+        reading(),
+        patch.object(Tensor, "pin_memory", lambda self: self),
+        Batches(toy_model(3), labelled(), 16, Context(device), flip=False) as source,
+    ):
+        ((x, _),) = source.of_step(0, 1)
+    assert x.device == CUDA

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from genbench.data import ImageData, Split
 from genbench.diffusion.guidance import ClassifierFree
+from genbench.errors import Lost
 from genbench.generator import Generator, Loss
 from genbench.runtime.context import Context
 from genbench.runtime.global_batch import Part
@@ -181,7 +182,7 @@ def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weight
     monkeypatch.setattr(model.penalties, "watch", recorded)
     learned = {name: model.phase_parameters(name) for name in model.phases}
     found = []
-    for loss in (PhaseLoss(model, phase, None), phase_losses(model, learned, 1)[phase]):
+    for loss in (PhaseLoss(model, phase, {phase: learned[phase]}), phase_losses(model, learned, 1)[phase]):
         torch.manual_seed(0)
         model.zero_grad()
         with held(others(learned, phase)):
@@ -190,6 +191,56 @@ def test_no_gradient_is_computed_for_the_images_of_a_penalty_and_those_of_weight
         if phase == "disc":  # the list of what learns is what spares it
             assert [x.grad is None for x in watched] == [len(found) == 2] * 2
     assert all(map(torch.equal, *found))
+
+
+def test_weights_that_are_frozen_or_thawed_after_the_start_learn_as_they_then_are() -> None:
+    model = Sparse()
+    always, odd = model.layers["always"].weight, model.layers["odd"].weight
+    odd.requires_grad_(False)
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    loss = phase_losses(model, learned, 1)["first"]
+    odd.requires_grad_(True)
+    always.requires_grad_(False)
+    with held(others(learned, "first")):
+        backward(loss, batch_of_noise(), None, step=1, part=Part(0, 1))
+    assert always.grad is None
+    assert odd.grad is not None
+
+
+def test_a_loss_of_which_no_weight_of_its_phase_learns_takes_its_gradient_elsewhere() -> None:
+    model = Sparse()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    x = batch_of_noise().requires_grad_()
+    with held(learned["first"]):
+        backward(phase_losses(model, learned, 1)["first"], x, None, step=0, part=Part(0, 1))
+    assert x.grad is not None
+
+
+class Disconnected(torch.autograd.Function):
+    """The identity, whose backward pass fails as torch's engine does where another process is gone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+
+
+def test_a_process_that_is_gone_is_lost_in_the_backward_pass_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Sparse()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    found = model.loss(batch_of_noise())
+    monkeypatch.setattr(model, "loss", lambda x, y, *, phase, step: Loss(cut(found.total), {}))
+    with pytest.raises(Lost, match="Connection closed by peer"):
+        backward(phase_losses(model, learned, 1)["first"], batch_of_noise(), None, step=0, part=Part(0, 1))
+
+
+def cut(total: Tensor) -> Tensor:
+    """Return the same number, with a backward pass that fails."""
+    found: Tensor = Disconnected.apply(total)  # type: ignore[no-untyped-call]  # of torch
+    return found
 
 
 @pytest.fixture
@@ -209,6 +260,24 @@ def test_gradients_sent_in_bf16_are_rounded_once_their_parts_are_added_up(accumu
     assert len(sent) == len(whole) == 4  # weight and bias of two layers
     assert all(torch.equal(s, w.bfloat16().float()) for s, w in zip(sent, whole, strict=True))
     assert not any(map(torch.equal, sent, whole))
+
+
+class Unclaimed(Sparse):
+    """With a weight that learns and is of no phase."""
+
+    def phase_parameters(self, phase: str) -> list[nn.Parameter]:
+        return [p for p in super().phase_parameters(phase) if p is not self.layers["always"].bias]
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_torchs_engine_has_the_gradients_of_weights_of_no_phase_too() -> None:
+    model = Unclaimed()
+    learned = {phase: model.phase_parameters(phase) for phase in model.phases}
+    loss = phase_losses(model, learned, 2)["first"]
+    for step in range(3):  # it raises at the step after one that it waits for
+        with held(others(learned, "first")):
+            backward(loss, batch_of_noise(), None, step=step, part=Part(0, 1))
+    assert learned["first"][0].grad is not None
 
 
 def process_in_bf16(path: str, folder: str) -> None:

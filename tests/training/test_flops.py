@@ -59,6 +59,18 @@ def test_a_step_counts_all_phases_forward_and_backward() -> None:
     assert training_flops(Two(), torch.zeros(6, 1, 2, 2), None) == pytest.approx(per_image)
 
 
+class Watched(Two):
+    """Its images require gradient, as those of a GAN's penalty do."""
+
+    def loss(self, x: Tensor, y: Tensor | None = None, *, phase: str = "a", step: int = 0) -> Loss:
+        return super().loss(x.clone().requires_grad_(), y, phase=phase, step=step)
+
+
+def test_gradients_that_the_training_loop_does_not_compute_are_not_counted() -> None:
+    x = torch.zeros(6, 1, 2, 2)
+    assert training_flops(Watched(), x, None) == training_flops(Two(), x, None)
+
+
 class Staged(Two):
     """Each layer in a stage of its own, the second of them five times as dear and a quarter of the budget."""
 
