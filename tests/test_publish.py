@@ -13,14 +13,14 @@ import typer
 
 from benchmarks.publish import enlarged, execute, measure, pages, runs
 from benchmarks.publish.answers import NEEDS, answers, held_out
-from benchmarks.publish.book import Book
+from benchmarks.publish.book import Book, Chapter
 from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
 from benchmarks.publish.figures import curve_figure
 from benchmarks.publish.pages import Places, between, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
 from benchmarks.publish.processes import Ended, allowed, process
-from benchmarks.publish.records import keep, read_records, strip_path, unpack
+from benchmarks.publish.records import is_recorded, keep, read_records, strip_path, unpack
 from benchmarks.publish.tables import copies_table, halves_table
 from benchmarks.publish.winners import Measure, corrected, model_of, ranking
 from genbench.data import Digits, ImageFolder, prepare
@@ -163,6 +163,34 @@ def test_a_run_that_failed_by_itself_is_executed_again_only_where_this_is_asked_
     again = job._replace(retried=True)
     assert again.state == "unfinished"
     assert again.outcome == "failed"  # it did once more
+
+
+def test_a_run_that_had_too_little_of_its_core_is_kept_aside_and_trained_anew(
+    here: list[Sequence[str]], tmp_path: Path
+) -> None:
+    planned = plan(["digits_seconds"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
+    (job,) = jobs_of(planned, tmp_path, tmp_path / "records")
+    job.path.mkdir(parents=True)
+    done = {"identity": job.path.name, "status": "done", "sessions": []}
+    (job.path / "run.json").write_text(json.dumps(done))
+    (job.path / "conditions.json").write_text(json.dumps({"core_share": 0.6}))
+    assert job.state == "disturbed"
+    assert execute.execute([job], tmp_path, Limits()) == []
+    assert job.outcome == "done"
+    assert [path.name for path in job.path.parent.iterdir()].count(job.path.name) == 1
+    (aside,) = job.path.parent.glob("disturbed-*")
+    assert read_json(aside / "run.json") == done
+
+
+def test_the_record_of_a_disturbed_run_is_shown_and_counts_as_missing(tmp_path: Path) -> None:
+    (planned,) = plan(["digits_defaults"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
+    known = [
+        {"run": "r", "result": {}, "files": {"conditions.json": json.dumps({"core_share": share})}}
+        for share in (0.6, 0.97)
+    ]
+    assert [is_recorded(record, planned, tmp_path) for record in known] == [None, "done"]
+    shown = Chapter([Job(planned, tmp_path / "r")], known[:1], 0)
+    assert "to be repeated: runs of gan (1 of 1)." in " ".join(shown.gaps)
 
 
 def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) -> None:

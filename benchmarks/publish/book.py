@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.publish.execute import Job
-from benchmarks.publish.records import read_records, unpack
+from benchmarks.publish.records import LEAST_SHARE, read_records, unpack, was_disturbed
 from benchmarks.publish.winners import Record
 from genbench.report.compare import Comparison, compare
 from genbench.report.table import Query
@@ -45,8 +45,8 @@ class Chapter(NamedTuple):
 
     @property
     def gaps(self) -> list[str]:
-        """Sentences on the planned runs that are not measured yet, and on those that failed, by model; none
-        where all have finished.
+        """Sentences on the planned runs that are not measured yet, on those that failed, and on those that
+        are to be repeated, by model; none where all have finished.
         """
         failed = {record["run"] for record in self.records if not record.get("result")}
         found = []
@@ -54,6 +54,11 @@ class Chapter(NamedTuple):
             found.append(f"Not measured yet: runs of {missing}.")
         if stopped := self.counted(failed):
             found.append(f"Failed by themselves, so that no number is of them: runs of {stopped}.")
+        if slowed := self.counted(record["run"] for record in self.records if was_disturbed(record)):
+            found.append(
+                f"Disturbed by other work, with less than {LEAST_SHARE:.0%} of a core, and to be repeated: "
+                f"runs of {slowed}."
+            )
         return found
 
     def counted(self, runs: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from hydra import compose
 
 from benchmarks.publish.planned import Later, Planned
 from benchmarks.publish.processes import allowed, is_stopping, process, stopping
-from benchmarks.publish.records import CONDITIONS, is_recorded, read_records
+from benchmarks.publish.records import CONDITIONS, is_disturbed, is_recorded, read_records
 from genbench.app.composing_memory import same_choices
 from genbench.app.in_process import composed
 from genbench.app.run_names import identity, run_dir
@@ -27,7 +27,7 @@ from genbench.runtime.device import processor
 
 __all__ = ["Job", "Limits", "State", "execute", "jobs_of", "seconds_left"]
 
-State = Literal["missing", "unfinished", "failed", "unmeasured", "done"]
+State = Literal["missing", "unfinished", "failed", "disturbed", "unmeasured", "done"]
 
 
 class Job(NamedTuple):
@@ -44,7 +44,9 @@ class Job(NamedTuple):
 
     @property
     def state(self) -> State:
-        """How far it is: its run missing, unfinished or failed; done with all that is measured later."""
+        """How far it is: its run missing, unfinished, failed, or finished with too little of its core; done
+        with all that is measured later.
+        """
         if self.recorded is not None and not (self.retried and self.recorded == "failed"):
             return self.recorded
         status = Run(self.path).status
@@ -54,6 +56,8 @@ class Job(NamedTuple):
             return "failed"
         if status != "done":
             return "unfinished"
+        if is_disturbed(read_json(self.path / CONDITIONS)):
+            return "disturbed"
         return "unmeasured" if self.unmeasured else "done"
 
     @property
@@ -178,6 +182,9 @@ class Session:
     def advance(self, job: Job, core: int) -> None:
         """Train and measure one run on a core, as far as it still has to be."""
         log = self.runs / "publish.log"
+        if job.state == "disturbed":  # kept, and trained anew
+            aside = job.path.with_name(f"disturbed-{job.path.name}-{time.time_ns()}")
+            job.path.rename(aside)
         if job.state in ("missing", "unfinished"):
             ended = process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
             if job.path.is_dir():

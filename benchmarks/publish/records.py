@@ -22,14 +22,17 @@ from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
 __all__ = [
     "CONDITIONS",
+    "LEAST_SHARE",
     "RECORDS",
     "SAMPLERS",
+    "is_disturbed",
     "is_recorded",
     "keep",
     "read_records",
     "record_of",
     "strip_path",
     "unpack",
+    "was_disturbed",
 ]
 
 RECORDS = ROOT / "docs" / "benchmark" / "records"
@@ -41,7 +44,11 @@ POINTS = 40
 """Events of a log that are kept at most, beside those with scores."""
 OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
 CONDITIONS = "conditions.json"
-"""File in the directory of a run with its threads, and how many runs were executed at once."""
+"""File in the directory of a run with its machine and threads, how many runs were executed at once, and the
+share of its core that it had."""
+LEAST_SHARE = 0.85
+"""Of its core that a run needs at least: with less, other work took seconds of its budget. Without any, a run
+has some 0.97: it starts, and waits for the disk."""
 SAMPLERS = "sampler_sweeps/samplers/table.csv"
 """File in the directory of a run of the claims with its sweep over samplers and numbers of steps."""
 MEASURED = (
@@ -86,13 +93,25 @@ def strip_path(part: str, run: str, records: Path) -> Path:
     return records / "strips" / f"{part}-{run}.png"
 
 
+def is_disturbed(conditions: object) -> bool:
+    """Return True for the conditions of a run that had too little of its core."""
+    share = conditions.get("core_share") if isinstance(conditions, dict) else None
+    return isinstance(share, float) and share < LEAST_SHARE
+
+
+def was_disturbed(record: Mapping[str, Any]) -> bool:
+    """Return True for the record of a run that had too little of its core, so that it is to be repeated."""
+    content = record["files"].get(CONDITIONS)
+    return content is not None and is_disturbed(json.loads(content))
+
+
 def is_recorded(
     record: Mapping[str, Any] | None, planned: Planned, records: Path
 ) -> Literal["done", "failed"] | None:
-    """Return how a planned run ended, by its record; None where it has none, or one that lacks something
-    that is measured later.
+    """Return how a planned run ended, by its record; None where it has none, one that lacks something that is
+    measured later, or one of a run that was disturbed.
     """
-    if record is None:
+    if record is None or was_disturbed(record):
         return None
     if record.get("result") is None:
         return "failed"
