@@ -63,8 +63,16 @@ def lines(series: Series, path: Path, x_title: str, y_title: str, *, log_x: bool
         positive = all(x > 0 for points in known.values() for x, _ in points)
         axes.set(xscale="log" if log_x and positive else "linear", yscale="log" if log_y else "linear")
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize=8)
+        if log_y:
+            plain_numbers(axes)
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))  # beside the curves
     return True
+
+
+def plain_numbers(axes: "Axes") -> None:
+    """Write the marks of a logarithmic axis of FIDs as 20 and 30, in the place of 2 x 10^1 and 3 x 10^1."""
+    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        which("{x:g}")
 
 
 def curve_figure(records: Sequence[Record], path: Path) -> bool:
@@ -121,6 +129,8 @@ def cost_figure(records: Sequence[Record], path: Path) -> bool:
             axes.plot([p.x], [p.y], "o", gid=p.name)
             axes.annotate(p.name, (p.x, p.y), xytext=(5, 3), textcoords="offset points", fontsize=8)
         axes.set(xscale="log", yscale="log", xlabel="seconds of a sample", ylabel="FID ↓")
+        axes.margins(x=0.2)  # room for the names
+        plain_numbers(axes)
         axes.grid(visible=True, alpha=0.3)
     return True
 
