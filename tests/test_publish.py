@@ -165,7 +165,7 @@ def test_a_run_that_failed_by_itself_is_executed_again_only_where_this_is_asked_
     assert again.outcome == "failed"  # it did once more
 
 
-def test_a_run_that_had_too_little_of_its_core_is_kept_aside_and_trained_anew(
+def test_a_run_that_had_too_little_of_its_core_is_kept_aside_where_it_is_retried(
     here: list[Sequence[str]], tmp_path: Path
 ) -> None:
     planned = plan(["digits_seconds"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
@@ -174,6 +174,8 @@ def test_a_run_that_had_too_little_of_its_core_is_kept_aside_and_trained_anew(
     done = {"identity": job.path.name, "status": "done", "sessions": []}
     (job.path / "run.json").write_text(json.dumps(done))
     (job.path / "conditions.json").write_text(json.dumps({"core_share": 0.6}))
+    assert job.state == "unmeasured"  # its strip is missing
+    job = job._replace(retried=True)
     assert job.state == "disturbed"
     assert execute.execute([job], tmp_path, Limits()) == []
     assert job.outcome == "done"
@@ -182,15 +184,20 @@ def test_a_run_that_had_too_little_of_its_core_is_kept_aside_and_trained_anew(
     assert read_json(aside / "run.json") == done
 
 
-def test_the_record_of_a_disturbed_run_is_shown_and_counts_as_missing(tmp_path: Path) -> None:
+def test_a_disturbed_run_is_shown_as_such_and_counts_unless_it_is_retried(
+    tmp_path: Path,
+) -> None:
     (planned,) = plan(["digits_defaults"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
     known = [
         {"run": "r", "result": {}, "files": {"conditions.json": json.dumps({"core_share": share})}}
         for share in (0.6, 0.97)
     ]
-    assert [is_recorded(record, planned, tmp_path) for record in known] == [None, "done"]
+    assert [is_recorded(record, planned, tmp_path) for record in known] == ["disturbed", "done"]
+    job = Job(planned, tmp_path / "r", "disturbed")
+    assert job.state == "done"
+    assert job._replace(retried=True).state == "missing"
     shown = Chapter([Job(planned, tmp_path / "r")], known[:1], 0)
-    assert "to be repeated: runs of gan (1 of 1)." in " ".join(shown.gaps)
+    assert "(`--retry` repeats them): runs of gan (1 of 1)." in " ".join(shown.gaps)
 
 
 def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def main(
         bool,
         typer.Option("--pages", help="Execute nothing: record what is finished, and make the pages."),
     ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Execute runs again that failed by themselves.")
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Repeat runs that failed, or that other work disturbed.")
     ] = False,
     toy: Annotated[
         bool, typer.Option("--toy", help="Toy sizes, to try the machinery: pages go into the runs' folder.")
@@ -67,7 +67,7 @@ def main(
     where = Place(root, places.records, only_listed=what_is_left or pages)
     others = [part.key for part in PARTS if part.key not in keys]  # which the pages have, too
     planned = [*plan(keys, size, where), *plan(others, size, where._replace(only_listed=True))]
-    every = jobs_of(planned, runs, places.records, retried=retry_failed)
+    every = jobs_of(planned, runs, places.records, retried=retry)
     todo = [job for job in every if job.planned.key in keys]
     if what_is_left:
         typer.echo("\n".join(listed(keys, todo, jobs)))

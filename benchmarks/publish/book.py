@@ -46,7 +46,7 @@ class Chapter(NamedTuple):
     @property
     def gaps(self) -> list[str]:
         """Sentences on the planned runs that are not measured yet, on those that failed, and on those that
-        are to be repeated, by model; none where all have finished.
+        other work disturbed, by model; none where all have finished.
         """
         failed = {record["run"] for record in self.records if not record.get("result")}
         found = []
@@ -56,8 +56,8 @@ class Chapter(NamedTuple):
             found.append(f"Failed by themselves, so that no number is of them: runs of {stopped}.")
         if slowed := self.counted(record["run"] for record in self.records if was_disturbed(record)):
             found.append(
-                f"Disturbed by other work, with less than {LEAST_SHARE:.0%} of a core, and to be repeated: "
-                f"runs of {slowed}."
+                f"Disturbed by other work, with less than {100 * LEAST_SHARE:.0f} % of a core (`--retry` "
+                f"repeats them): runs of {slowed}."
             )
         return found
 

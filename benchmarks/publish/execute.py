@@ -34,21 +34,22 @@ class Job(NamedTuple):
     """A planned run with the directory that its identity names.
 
     recorded: how it ended, by its record in the repository; None where it has none, or one without all that
-    is measured later. retried: a run that failed by itself is executed again, as after a fault is mended.
+    is measured later. retried: a run is executed again that failed by itself, as after a fault is mended, or
+    that had too little of its core.
     """
 
     planned: Planned
     path: Path
-    recorded: Literal["done", "failed"] | None = None
+    recorded: Literal["done", "failed", "disturbed"] | None = None
     retried: bool = False
 
     @property
     def state(self) -> State:
-        """How far it is: its run missing, unfinished, failed, or finished with too little of its core; done
-        with all that is measured later.
+        """How far it is: its run missing, unfinished or failed; done with all that is measured later. Only
+        where it is to be retried, one that had too little of its core is disturbed, and not done.
         """
-        if self.recorded is not None and not (self.retried and self.recorded == "failed"):
-            return self.recorded
+        if self.recorded == "done" or (self.recorded is not None and not self.retried):
+            return "failed" if self.recorded == "failed" else "done"
         status = Run(self.path).status
         if status is None:
             return "missing"
@@ -56,7 +57,7 @@ class Job(NamedTuple):
             return "failed"
         if status != "done":
             return "unfinished"
-        if is_disturbed(read_json(self.path / CONDITIONS)):
+        if self.retried and is_disturbed(read_json(self.path / CONDITIONS)):
             return "disturbed"
         return "unmeasured" if self.unmeasured else "done"
 
@@ -82,7 +83,7 @@ class Job(NamedTuple):
 def jobs_of(plan: Sequence[Planned], runs: Path, records: Path, *, retried: bool = False) -> list[Job]:
     """Return the runs of a plan with their directories below a folder, which their configurations name, and
     how they ended where they are recorded: a run of the same identity counts wherever it was executed.
-    retried: those that failed by themselves are executed again.
+    retried: those are executed again that failed by themselves, or had too little of their core.
 
     Raises hydra's or omegaconf's error, or ValueError, on a run that cannot be composed.
     """

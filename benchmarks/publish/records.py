@@ -100,25 +100,27 @@ def is_disturbed(conditions: object) -> bool:
 
 
 def was_disturbed(record: Mapping[str, Any]) -> bool:
-    """Return True for the record of a run that had too little of its core, so that it is to be repeated."""
+    """Return True for the record of a run that had too little of its core."""
     content = record["files"].get(CONDITIONS)
     return content is not None and is_disturbed(json.loads(content))
 
 
 def is_recorded(
     record: Mapping[str, Any] | None, planned: Planned, records: Path
-) -> Literal["done", "failed"] | None:
-    """Return how a planned run ended, by its record; None where it has none, one that lacks something that is
-    measured later, or one of a run that was disturbed.
+) -> Literal["done", "failed", "disturbed"] | None:
+    """Return how a planned run ended, by its record; None where it has none, or one that lacks something
+    that is measured later.
     """
-    if record is None or was_disturbed(record):
+    if record is None:
         return None
     if record.get("result") is None:
         return "failed"
     strip = [STRIP] if strip_path(planned.key, record["run"], records).is_file() else []
     known = [*record["files"], *strip]
     names = [f"{later.name}/" for later in planned.later]
-    return "done" if all(any(f"{file}/".startswith(name) for file in known) for name in names) else None
+    if not all(any(f"{file}/".startswith(name) for file in known) for name in names):
+        return None
+    return "disturbed" if was_disturbed(record) else "done"
 
 
 def record_of(folder: Path) -> dict[str, Any] | None:
