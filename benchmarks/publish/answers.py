@@ -152,6 +152,5 @@ def of_need(need: Need, records: Sequence[Record]) -> Ranking | None:
 
 def row(need: Need, found: Ranking) -> list[str]:
     """Return the places of a need's row: its measure, the best model, and the next ones."""
-    arrow = "↓" if need.measure.better < 0 else "↑"
     shown = [f"{name} {text}" for name, text in zip(found.names, found.texts, strict=True)]
-    return [f"{need.measure.title} {arrow}", shown[0], ", ".join(shown[1:SHOWN]) or "–"]
+    return [need.measure.heading, shown[0], ", ".join(shown[1:SHOWN]) or "–"]

@@ -1,6 +1,7 @@
 """Tables of the benchmark's pages that no report of genbench has."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 from benchmarks.publish.answers import HALVES, mean_image, of_file
 from benchmarks.publish.swept import Swept
@@ -21,7 +22,6 @@ def sweep_table(records: Sequence[Record], swept: Swept, kind: str) -> str:
     standard deviation over its runs; empty where no run was swept, or has it.
     """
     found = swept.scores(records, kind)
-    measured = score(kind)
     places = sorted({at for own in found.values() for at in own})
     known = {name: {at: estimate(values) for at, values in own.items()} for name, own in found.items()}
     digits = shared_decimals([x for own in known.values() for x in own.values()])
@@ -29,13 +29,8 @@ def sweep_table(records: Sequence[Record], swept: Swept, kind: str) -> str:
         [name, *(text_of(own[at], digits) if at in own else "–" for at in places)]
         for name, own in sorted(known.items())
     ]
-    return (
-        rows_markdown(
-            [f"{measured.title} {arrow(measured)} by {swept.title}", *(f"{at:g}" for at in places)], rows
-        )
-        if rows
-        else ""
-    )
+    heads = [f"{score(kind).heading} by {swept.title}", *(f"{at:g}" for at in places)]
+    return rows_markdown(heads, rows) if rows else ""
 
 
 def halves_table(records: Sequence[Record]) -> str:
@@ -48,7 +43,7 @@ def copies_table(records: Sequence[Record]) -> str:
     that of held-out images; empty where none has it.
     """
     held_out = [x for record in records if (x := of_file("copies.json", "held_out_authentic")(record))]
-    note = f"Held-out images, which are no copies of any: {max(held_out):.3g}." if held_out else ""
+    note = f"Held-out images, which are no copies of any: {mean(held_out):.3g}." if held_out else ""
     return one_measure(records, COPIES, [note] if note else [])
 
 
@@ -60,10 +55,5 @@ def one_measure(records: Sequence[Record], measure: Measure, beside: Sequence[st
     if found is None:
         return ""
     rows = [[name, text] for name, text in zip(found.names, found.texts, strict=True)]
-    table = rows_markdown(["model", f"{measure.title} {arrow(measure)}"], rows)
+    table = rows_markdown(["model", measure.heading], rows)
     return "\n\n".join([table.strip(), *beside])
-
-
-def arrow(measure: Measure) -> str:
-    """Return the arrow that says which way is better."""
-    return "↓" if measure.better < 0 else "↑"

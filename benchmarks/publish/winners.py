@@ -33,6 +33,11 @@ class Measure(NamedTuple):
     better: int
     read: Callable[[Record], float | None]
 
+    @property
+    def heading(self) -> str:
+        """The title with an arrow that says which way is better."""
+        return f"{self.title} {'↓' if self.better < 0 else '↑'}"
+
 
 class Ranking(NamedTuple):
     """The models that have a measure, from best to worst: names, texts of their numbers, and estimates.

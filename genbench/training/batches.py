@@ -29,7 +29,7 @@ class Gathered(NamedTuple):
     images: Tensor
     """Of all batches, one after another: (batches B, C, H, W) uint8."""
     labels: Tensor | None
-    """(batches B,) int64."""
+    """Those of the same images, (batches B,) int64; None where the data have none."""
 
 
 class Batches:
