@@ -124,7 +124,7 @@ def answers(book: Book) -> str:
     heads = ["you need", "measure", "best", "then", "measured in"]
     sentences = [
         f"- **{need.need.capitalize()}** ({link(need.part, book)}): "
-        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records)])}"
+        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records), *book[need.part].disturbed])}"
         for need, ranked in known
     ]
     missing = [need.need for need, ranked in found if ranked is None]

@@ -54,12 +54,14 @@ class Chapter(NamedTuple):
             found.append(f"Not measured yet: runs of {missing}.")
         if stopped := self.counted(failed):
             found.append(f"Failed by themselves, so that no number is of them: runs of {stopped}.")
-        if slowed := self.counted(record["run"] for record in self.records if was_disturbed(record)):
-            found.append(
-                f"Disturbed by other work, with less than {100 * LEAST_SHARE:.0f} % of a core (`--retry` "
-                f"repeats them): runs of {slowed}."
-            )
-        return found
+        return [*found, *self.disturbed]
+
+    @property
+    def disturbed(self) -> list[str]:
+        """A sentence on the runs that had too little of their core, by model; none where all had enough."""
+        runs = self.counted(record["run"] for record in self.records if was_disturbed(record))
+        words = f"Disturbed by other work, with less than {100 * LEAST_SHARE:.0f} % of a core"
+        return [f"{words} (`--retry` repeats them): runs of {runs}."] if runs else []
 
     def counted(self, runs: Iterable[str]) -> str:
         """Return the models of some runs, by name, with how many of their planned ones these are."""
