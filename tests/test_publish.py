@@ -297,11 +297,11 @@ LOWEST = Measure("error", -1, lambda record: record["result"]["x"])
             "its lead over b (5.000 ± 0.100) is significant (p < 0.001",
         ),
         ({"a": [1, 2, 3], "b": [2, 3, 4]}, "its lead over b (3.0 ± 1.0) is not significant (p = "),
-        ({"a": [1], "b": [5]}, "its lead over b (5.000) cannot be tested, since all models have one seed."),
-        ({"a": [1, 1.1], "b": [5]}, "its lead over b (5.000) cannot be tested, since b has one seed."),
+        ({"a": [1], "b": [5]}, "its lead over b (5.000) is not tested, as all models have one seed."),
+        ({"a": [1, 1.1], "b": [5]}, "its lead over b (5.000) is not tested, as b has one seed."),
         (
             {"a": [1], "b": [5, 5.1], "c": [6, 6.1]},
-            "its lead over b (5.050 ± 0.071) cannot be tested, since a has one seed.",
+            "its lead over b (5.050 ± 0.071) is not tested, as a has one seed.",
         ),
         (
             {"a": [1, 1.1, 0.9], "x": [2], "b": [5, 5.1, 4.9]},

@@ -114,7 +114,7 @@ NEEDS = (
 
 def answers(book: Book) -> str:
     """Return a table with a row for each need that the records answer, and a sentence for each, as Markdown,
-    with the runs that its numbers are without.
+    with the runs that the numbers are without.
     """
     found = [(need, of_need(need, book[need.part].records)) for need in NEEDS]
     answered = [(need, ranked) for need, ranked in found if ranked is not None]
@@ -123,20 +123,30 @@ def answers(book: Book) -> str:
     rows = [[need.need, *row(need, ranked), title(need.part)] for need, ranked in known]
     heads = ["you need", "measure", "best", "then", "measured in"]
     sentences = [
-        f"- **{need.need.capitalize()}** ({link(need.part, book)}): "
-        f"{' '.join([ranked.sentence, *need.beside(book[need.part].records), *book[need.part].disturbed])}"
+        " ".join([f"- **{need.need.capitalize()}**:", ranked.sentence, *need.beside(book[need.part].records)])
         for need, ranked in known
     ]
     missing = [need.need for need, ranked in found if ranked is None]
     note = [f"\nNot measured yet: {'; '.join(missing)}."] if missing else []
     if not known:
         return "".join(note).strip()
-    return "\n".join([rows_markdown(heads, rows), *sentences, f"\n{FAIRNESS} {TESTED}", *note])
+    return "\n".join([rows_markdown(heads, rows), *sentences, *conditions(known, book), *note])
+
+
+def conditions(known: Sequence[tuple[Need, Ranking]], book: Book) -> list[str]:
+    """Return paragraphs on where the answers were measured, with links, on what they are without, and on how
+    their leads were tested, where one could be.
+    """
+    parts = dict.fromkeys(need.part for need, _ in known)
+    measured = f"Measured in: {'; '.join(link(part, book) for part in parts)}."
+    p_values = f" {TESTED}" if any(ranked.test for _, ranked in known) else ""
+    disturbed = [f"{title(part)}: {sentence}" for part in parts for sentence in book[part].disturbed]
+    return [f"\n{paragraph}" for paragraph in (measured, f"{FAIRNESS}{p_values}", *disturbed)]
 
 
 def link(part: str, book: Book) -> str:
     """Return a link to the page of a part, with how many of its runs there are where some are missing."""
-    return ": ".join(filter(None, [f"[{title(part)}]({part}.md)", book[part].so_far]))
+    return ", ".join(filter(None, [f"[{title(part)}]({part}.md)", book[part].so_far]))
 
 
 def title(part: str) -> str:

@@ -242,7 +242,8 @@ def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
     """
     about = next(part.about for part in PARTS if part.key == FIRST).format(size=places.size)
     own = book[FIRST]
-    notes = "\n\n".join([f"Fashion-MNIST, {about} {made_by(own)}", *own.gaps])
+    page = f"Its [page]({docs}benchmark/{FIRST}.md) has all columns, the machine and the commits."
+    notes = "\n\n".join([f"Fashion-MNIST, {about} {page}", *own.gaps])
     found = {
         "table": f"{notes}\n\n{markdown(first_table(book))}",
         "answers": answers(book).replace("](", f"]({docs}benchmark/"),

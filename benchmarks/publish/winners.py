@@ -71,7 +71,7 @@ class Ranking(NamedTuple):
         without = f"{some(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
         if self.test is None:
             who = "all models have one seed" if not several else without
-            return f"its lead over {self.names[1]} ({self.texts[1]}) cannot be tested, since {who}"
+            return f"its lead over {self.names[1]} ({self.texts[1]}) is not tested, as {who}"
         rest = f"its lead over {self.names[self.test.second]} ({self.texts[self.test.second]})"
         untested = f"; {without}, and cannot be tested" if single else ""
         if self.test.is_significant:
