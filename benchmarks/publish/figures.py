@@ -27,6 +27,10 @@ __all__ = [
 
 WIDTH, HEIGHT = 7.2, 4.2
 SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "genbench", "font.size": 10}
+LOOKS = [f"C{color}{shape}" for shape in ("o-", "s--", "^:") for color in range(10)]
+"""Colours of curves, which repeat after ten with other marks and dashes."""
+LABEL = 90, 10
+"""Width and height of a model's name beside its point, in pixels of the figure."""
 Series = Mapping[str, Sequence[tuple[float, float]]]
 """The name of a curve -> its points."""
 
@@ -55,10 +59,11 @@ def lines(series: Series, path: Path, x_title: str, y_title: str, *, log_x: bool
     known = {name: sorted(points) for name, points in series.items() if points}
     if not known:
         return False
+    looks = {name: LOOKS[i % len(LOOKS)] for i, name in enumerate(sorted(known))}
     with drawn(path) as axes:
-        for name, points in known.items():
-            xs, ys = zip(*points, strict=True)
-            axes.plot(xs, ys, marker="o", markersize=3, label=name, gid=name)
+        for name in sorted(known, key=lambda name: -known[name][-1][1]):  # the legend as the curves end
+            xs, ys = zip(*known[name], strict=True)
+            axes.plot(xs, ys, looks[name], markersize=4, label=name, gid=name)
         axes.set(xlabel=x_title, ylabel=y_title)
         positive = all(x > 0 for points in known.values() for x, _ in points)
         axes.set(xscale="log" if log_x and positive else "linear", yscale="log" if log_y else "linear")
@@ -109,7 +114,7 @@ def first_seeds(records: Sequence[Record]) -> list[Record]:
 
 def cost_figure(records: Sequence[Record], path: Path) -> bool:
     """Draw the FID against the seconds of a sample, a point for each model with the range over its seeds,
-    and the Pareto front; False where fewer than two models have both.
+    and the Pareto front with its points in red; False where fewer than two models have both.
     """
     seconds = Measure("s", -1, lambda record: number(record["result"]["cost"].get("seconds_per_image")))
     finished = [record for record in records if record.get("result")]
@@ -126,13 +131,22 @@ def cost_figure(records: Sequence[Record], path: Path) -> bool:
         axes.step([p.x for p in front], [p.y for p in front], where="post", color="grey", gid="front")
         for p in points:
             axes.plot([p.x, p.x], [p.low, p.high], color="silver", gid=f"range-{p.name}")
-            axes.plot([p.x], [p.y], "o", gid=p.name)
-            axes.annotate(p.name, (p.x, p.y), xytext=(5, 3), textcoords="offset points", fontsize=8)
-        axes.set(xscale="log", yscale="log", xlabel="seconds of a sample", ylabel="FID ↓")
+            axes.plot([p.x], [p.y], "o", color="C3" if p in front else "C0", gid=p.name)
+        axes.set(xscale="log", yscale="log", xlabel="seconds of a sample ↓", ylabel="FID ↓")
         axes.margins(x=0.2)  # room for the names
+        name_points(points, axes)
         plain_numbers(axes)
         axes.grid(visible=True, alpha=0.3)
     return True
+
+
+def name_points(points: Sequence[Point], axes: "Axes") -> None:
+    """Write the names of points on their right, or on their left where another point is in the way."""
+    places = axes.transData.transform([(p.x, p.y) for p in points])
+    for p, (x, y) in zip(points, places, strict=True):
+        is_free = not any(0 < a - x < LABEL[0] and abs(b - y) < LABEL[1] for a, b in places)
+        shift, side = ((5, 3), "left") if is_free else ((-5, 3), "right")
+        axes.annotate(p.name, (p.x, p.y), shift, textcoords="offset points", ha=side, fontsize=8)
 
 
 def heat_figure(records: Sequence[Record], rows: str, columns: str, path: Path) -> bool:

@@ -41,6 +41,7 @@ BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 RANKED = ("fashion_mnist", "digits_seconds")
 """Parts of which the quality is drawn against the cost of a sample."""
 STRIPS = "The first ten samples of each model at seed 0"
+COST = "FID against the seconds of a sample; red: no other model is better in both"
 FIRST = "fashion_mnist"
 """The part whose table and strips stand in the README, and whose rows stand on the families' pages."""
 COLUMNS = ("fid", "recall", "training_seconds", "passes_per_sample", "seconds_per_image")
@@ -142,7 +143,7 @@ def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[s
         ("samples.png", f"{STRIPS}, not chosen", partial(strips_figure, strips(key, records, places))),
     ]
     if key in RANKED:
-        own.append(("cost.svg", "FID against the seconds of a sample", partial(cost_figure, records)))
+        own.append(("cost.svg", COST, partial(cost_figure, records)))
     if key == "heat_map":
         own.append(("map.svg", "FID by schedule and loss", partial(heat_figure, records, "schedule", "loss")))
     named = [(words, folder / f"{key}-{name}", draw) for name, words, draw in own]
