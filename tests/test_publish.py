@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
 from benchmarks.publish import enlarged, execute, measure, pages, runs
-from benchmarks.publish.answers import NEEDS, answers, held_out
+from benchmarks.publish.again import commands
+from benchmarks.publish.answers import NEEDS, answers, held_out, of_need, row
 from benchmarks.publish.book import Book, Chapter
+from benchmarks.publish.copying import copiers, copying
 from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
 from benchmarks.publish.figures import curve_figure
 from benchmarks.publish.pages import Places, between, write_pages
@@ -143,7 +146,7 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     part = (places.docs / "benchmark" / "digits_seconds.md").read_text()
     assert "2 of 3 runs; device: " in part
     assert "1 thread each, 1 at once; each had at least 90 % of a core" in part
-    assert "Not measured yet: runs of gan (1 of 3)." in part
+    assert "Not measured yet: 1 of 3 runs of gan." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()
     assert "](benchmark/" in first.read_text()
@@ -197,7 +200,7 @@ def test_a_disturbed_run_is_shown_as_such_and_counts_unless_it_is_retried(
     assert job.state == "done"
     assert job._replace(retried=True).state == "missing"
     shown = Chapter([Job(planned, tmp_path / "r")], known[:1], 0)
-    assert "(`--retry` repeats them): runs of gan (1 of 1)." in " ".join(shown.gaps)
+    assert "(`--retry` repeats them): 1 of 1 runs of gan." in " ".join(shown.gaps)
 
 
 def test_a_run_of_another_machine_is_kept_without_its_folders(tmp_path: Path) -> None:
@@ -376,7 +379,7 @@ def test_the_error_of_completed_halves_stands_beside_that_of_the_mean_image() ->
     table = halves_table(known)
     assert table.startswith("| model")
     assert table.index("consistency") < table.index("ddpm")
-    assert table.endswith("The mean of the training images in their place has 0.0712.")
+    assert table.endswith("Without a model: the mean of the training images has 0.0712.")
     assert halves_table([{**each, "files": {}} for each in made]) == ""
 
 
@@ -388,6 +391,58 @@ def test_copies_of_trained_images_are_counted_beside_held_out_ones() -> None:
     assert table.index("vae") < table.index("gan")  # more that are new is better
     assert table.endswith("Held-out images, which are no copies of any: 0.9.")
     assert copies_table(made) == ""
+
+
+def copied(name: str, shares: Sequence[float]) -> list[dict[str, Any]]:
+    """Records of a model with shares of samples that are no copies, where 0.6 of held-out images are none."""
+    contents = [json.dumps({"n": 359, "authentic": x, "held_out_authentic": 0.6}) for x in shares]
+    return [{**records(**{name: [1]})[0], "files": {"copies.json": content}} for content in contents]
+
+
+def test_a_model_that_draws_its_100_images_again_is_not_recommended_for_tiny_data() -> None:
+    """0.545 of 359 is within what draws of the same share give by chance, of six runs it is not."""
+    assert copiers(copied("vqvae", [0.02]) + copied("gan", [0.545])) == ["vqvae"]
+    assert copiers(copied("gan", [0.545] * 6)) == ["gan"]
+    assert copying(copied("gan", [0.6])) == []
+    (words,) = copying(copied("vqvae", [0.02]))
+    assert "vqvae 98%; of held-out images 40% count as such" in words
+    (tiny,) = (need for need in NEEDS if need.part == "tiny_data")
+    metrics = {"metrics": {"fid[f,n=9,ref=train,ema]": 1.0}}
+    known = copied("vqvae", [0.02]) + copied("gan", [0.545])
+    ranked = of_need(tiny, [{**each, "result": {**each["result"], **metrics}} for each in known])
+    assert ranked is not None
+    assert ranked.names == ["gan"]
+
+
+def test_the_rule_for_copies_errs_in_five_of_a_hundred_models() -> None:
+    """Shares of models that copy as often as held-out images seem to, each of 359 draws: at most 5 % and what
+    chance adds to it, three standard errors over 2,000 models.
+    """
+    rng = np.random.default_rng(0)
+    shares = rng.binomial(359, 0.6, size=(2000, 2)) / 359
+    wrong = 0
+    for own, least in shares:
+        content = json.dumps({"n": 359, "authentic": own, "held_out_authentic": least})
+        wrong += bool(copiers([{**records(gan=[1])[0], "files": {"copies.json": content}}]))
+    assert wrong / 2000 < 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
+
+
+def test_a_model_that_is_no_better_than_none_is_not_named_in_the_table() -> None:
+    (need,) = (need for need in NEEDS if need.part == "digits_seconds")
+    ranked = ranking(records(a=[1], b=[3]), LOWEST)
+    assert ranked is not None
+    assert row(need, ranked, 2.0)[1:] == ["a 1.000", "–"]
+    assert row(need, ranked, 0.5)[1:] == ["–", "–"]
+    assert row(need, ranked, None)[1:] == ["a 1.000", "b 3.000"]
+
+
+def test_the_command_of_a_row_names_no_folder_of_the_machine() -> None:
+    words = ["model=gan", "scores=[is,fid]", "data.download=false", "seed=1"]
+    about = {"git": {"commit": "0123456789abcdef", "dirty": False}}
+    known = [{"overrides": words, "about": {**about, "seed": seed}} for seed in (1, 0)]
+    text = commands(known)
+    assert "# seed=0,1; commit 0123456789ab\npython main.py model=gan 'scores=[is,fid]'\n" in text
+    assert text.count("main.py") == 1
 
 
 def test_a_failed_run_is_of_the_model_of_its_overrides_and_in_no_curve(tmp_path: Path) -> None:
@@ -404,7 +459,7 @@ def test_an_answer_says_what_real_held_out_images_have(tmp_path: Path) -> None:
     }
     (record,) = records(gan=[1])
     assert held_out("fid")([{"result": {**record["result"], "metrics": names}}]) == [
-        "Real held-out images have 0.25."
+        "Real held-out images: FID 0.25."
     ]
     assert held_out("fid")([record]) == []
 
@@ -417,7 +472,7 @@ def test_fits_after_a_training_are_told_where_they_took_long() -> None:
         {"result": {**short["result"], "cost": {**cost, "fitting_seconds": 1.0}}},
     ]
     assert pages.fitted(found) == [
-        "After the training, fits in closed form took more time in cascade (30 s)."
+        "Not counted as training are fits in closed form at its end: cascade (30 s)."
     ]
     assert pages.fitted(found[1:]) == []
 

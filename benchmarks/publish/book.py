@@ -51,9 +51,9 @@ class Chapter(NamedTuple):
         failed = {record["run"] for record in self.records if not record.get("result")}
         found = []
         if missing := self.counted(job.path.name for job in self.missing):
-            found.append(f"Not measured yet: runs of {missing}.")
+            found.append(f"Not measured yet: {missing}.")
         if stopped := self.counted(failed):
-            found.append(f"Failed by themselves, so that no number is of them: runs of {stopped}.")
+            found.append(f"Failed by themselves, so that no number is of them: {stopped}.")
         return [*found, *self.disturbed]
 
     @property
@@ -61,14 +61,19 @@ class Chapter(NamedTuple):
         """A sentence on the runs that had too little of their core, by model; none where all had enough."""
         runs = self.counted(record["run"] for record in self.records if was_disturbed(record))
         words = f"Disturbed by other work, with less than {100 * LEAST_SHARE:.0f} % of a core"
-        return [f"{words} (`--retry` repeats them): runs of {runs}."] if runs else []
+        return [f"{words} (`--retry` repeats them): {runs}."] if runs else []
 
     def counted(self, runs: Iterable[str]) -> str:
-        """Return the models of some runs, by name, with how many of their planned ones these are."""
+        """Return how many of the planned runs of which models some runs are, models of like counts together:
+        "2 of 3 runs of ddpm, gan".
+        """
         chosen = {*runs}
         some = Counter(job.planned.model for job in self.planned if job.path.name in chosen)
         total = Counter(job.planned.model for job in self.planned)
-        return ", ".join(f"{name} ({some[name]} of {total[name]})" for name in sorted(some))
+        alike: dict[str, list[str]] = {}
+        for name in sorted(some):
+            alike.setdefault(f"{some[name]} of {total[name]} runs", []).append(name)
+        return "; ".join(f"{count} of {', '.join(names)}" for count, names in alike.items())
 
 
 class Book:

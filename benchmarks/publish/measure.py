@@ -34,7 +34,7 @@ UNKNOWN = 1.0
 CPU = torch.device("cpu")
 TARGET = "target-{samples}.json"
 MACHINE = ("data.root=", "data.download=")
-"""Overrides of the machine's folders, which say nothing about the data."""
+"""Overrides on folders of the machine, which say nothing about the data."""
 
 
 def main(

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.claim_list import CLAIMS
 from benchmarks.claims import page as claims_page
-from benchmarks.publish.answers import answers
+from benchmarks.publish.again import commands
+from benchmarks.publish.answers import answers, held_out
 from benchmarks.publish.book import Book, Chapter
 from benchmarks.publish.execute import Job
 from benchmarks.publish.figures import (
@@ -23,10 +24,10 @@ from benchmarks.publish.figures import (
 )
 from benchmarks.publish.plan import PARTS, Part
 from benchmarks.publish.planned import FULL, Size
-from benchmarks.publish.records import CONDITIONS, SAMPLERS, strip_path, unpack
+from benchmarks.publish.records import CONDITIONS, SAMPLERS, commit_of, strip_path, unpack
 from benchmarks.publish.swept import SCALES, STEPS
 from benchmarks.publish.tables import SWEPT_KINDS, copies_table, halves_table, sweep_table
-from benchmarks.publish.winners import Record, model_of, score
+from benchmarks.publish.winners import Record, model_of, ranking, score
 from genbench.records.files import atomic_file
 from genbench.records.units import device_words
 from genbench.report.compare import Comparison
@@ -40,11 +41,19 @@ BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 """A part of a page that is made anew; the rest of the page stays."""
 RANKED = ("fashion_mnist", "digits_seconds")
 """Parts of which the quality is drawn against the cost of a sample."""
-STRIPS = "The first ten samples of each model at seed 0"
+STRIPS = "The first ten samples of each model at seed 0, not chosen, by FID"
+MARKS = (
+    "- Columns and marks are explained in [reading a table](../comparing.md), terms in the "
+    "[glossary](../glossary.md), measures in [the protocol](../protocol.md)."
+)
+CURVES = (
+    "FID over seconds of training, first seed of each model. It is of few samples, which makes it too high: "
+    "the ends of the curves do not compare with the table"
+)
 COST = "FID against the seconds of a sample; red: no other model is better in both"
 FIRST = "fashion_mnist"
 """The part whose table and strips stand in the README, and whose rows stand on the families' pages."""
-COLUMNS = ("fid", "recall", "training_seconds", "passes_per_sample", "seconds_per_image")
+COLUMNS = ("fid", "recall", "passes_per_sample", "seconds_per_image")
 """Columns of the table of the README, beside bits per dimension where a model has them."""
 
 
@@ -120,13 +129,15 @@ def part_page(part: Part, places: Places, book: Book) -> str:
     own = book[part.key]
     records = own.records
     table = markdown(book.compared(part.key, Query()))
-    pictures = [f"![{words}]({path.name})" for words, path in figures(part.key, records, places)]
+    pictures = [f"![{words}]({path.name})\n\n{words}." for words, path in figures(part.key, records, places)]
     command = f"```sh\n{COMMAND} --only {part.key}\n```"
     swept = [sweep_table(records, each, kind) for each in (SCALES, STEPS) for kind in SWEPT_KINDS]
     tables = [*swept, halves_table(records), copies_table(records)]
     about = part.about.format(size=places.size)
     head = [f"# {part.title}", about, made_by(own), command, *own.gaps]
-    return "\n\n".join([*head, *filter(None, tables), table, *pictures])
+    return "\n\n".join(
+        [*head, *filter(None, tables), f"{table.strip()}\n{MARKS}", *pictures, commands(records)]
+    )
 
 
 def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[str, Path]]:
@@ -135,12 +146,12 @@ def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[s
     own: list[tuple[str, str, Callable[[Path], bool]]] = [
         (
             "curves.svg",
-            "FID of few samples over seconds of training, first seed of each model",
+            CURVES,
             partial(curve_figure, records),
         ),
         ("scales.svg", "FID against the scale of guidance", partial(sweep_figure, records, SCALES)),
         ("steps.svg", "FID against network evaluations per sample", partial(sweep_figure, records, STEPS)),
-        ("samples.png", f"{STRIPS}, not chosen", partial(strips_figure, strips(key, records, places))),
+        ("samples.png", STRIPS, partial(strips_figure, strips(key, records, places))),
     ]
     if key in RANKED:
         own.append(("cost.svg", COST, partial(cost_figure, records)))
@@ -151,9 +162,12 @@ def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[s
 
 
 def strips(key: str, records: Sequence[Record], places: Places) -> dict[str, Path]:
-    """Return the row of samples of each model that has one."""
-    pairs = ((model_of(record), strip_path(key, record["run"], places.records)) for record in records)
-    return dict(sorted((name, path) for name, path in pairs if path.is_file()))
+    """Return the row of samples of each model that has one, by their FIDs where they have these."""
+    pairs = [(model_of(record), strip_path(key, record["run"], places.records)) for record in records]
+    known = {name: path for name, path in sorted(pairs) if path.is_file()}
+    ranked = ranking([record for record in records if record.get("result")], score("fid"))
+    first = [name for name in ranked.names if name in known] if ranked else []
+    return {name: known[name] for name in dict.fromkeys([*first, *known])}
 
 
 def made_by(own: Chapter) -> str:
@@ -186,12 +200,9 @@ def fitted(records: Sequence[Record]) -> list[str]:
         if seconds > 0.01 * cost["training_seconds"]:
             longest[name] = max(longest.get(name, 0), seconds)
     words = [f"{name} ({seconds:.0f} s)" for name, seconds in sorted(longest.items())]
-    return [f"After the training, fits in closed form took more time in {', '.join(words)}."] if words else []
-
-
-def commit_of(git: Mapping[str, Any]) -> str:
-    """Return the commit of a run, in short, with a word where its code had changes."""
-    return f"{str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
+    return (
+        [f"Not counted as training are fits in closed form at its end: {', '.join(words)}."] if words else []
+    )
 
 
 def conditions(records: Sequence[Record]) -> list[str]:
@@ -243,10 +254,15 @@ def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
     """
     about = next(part.about for part in PARTS if part.key == FIRST).format(size=places.size)
     own = book[FIRST]
-    page = f"Its [page]({docs}benchmark/{FIRST}.md) has all columns, the machine and the commits."
-    notes = "\n\n".join([f"Fashion-MNIST, {about} {page}", *own.gaps])
+    legend = (
+        "≤: upper bound; ≈: estimate; n/a: does not exist for the model. "
+        f"[Its page]({docs}benchmark/{FIRST}.md) has all columns and marks, the machine, and the command of "
+        "each row."
+    )
+    table = "\n".join(line for line in markdown(first_table(book)).splitlines() if line.startswith("|"))
+    below = " ".join([*held_out("fid")(own.records), legend])
     found = {
-        "table": f"{notes}\n\n{markdown(first_table(book))}",
+        "table": "\n\n".join([f"Fashion-MNIST: {about}", *own.gaps, table, below]),
         "answers": answers(book).replace("](", f"]({docs}benchmark/"),
     }
     samples = Path("benchmark") / f"{FIRST}-samples.png"

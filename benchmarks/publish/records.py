@@ -56,8 +56,8 @@ MEASURED = (
     *("sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv"),
 )
 """Files of a few lines in the directory of a run that its record holds, beside what genbench writes."""
-MACHINE = ("runs_dir", "data.root")
-"""Overrides with folders of the machine, which are no part of a record."""
+MACHINE = ("runs_dir", "data.root", "data.download")
+"""Overrides on folders of the machine, which are no part of a record."""
 AXES = ("images_seen", "training_seconds")
 
 
@@ -91,6 +91,11 @@ def path_of(part: str, records: Path) -> Path:
 def strip_path(part: str, run: str, records: Path) -> Path:
     """Return the picture with a row of samples of a run."""
     return records / "strips" / f"{part}-{run}.png"
+
+
+def commit_of(git: Mapping[str, Any]) -> str:
+    """Return the commit of a run, in short, with a word where its code had changes."""
+    return f"{str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
 
 
 def is_disturbed(conditions: object) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import mean
 
-from benchmarks.publish.answers import HALVES, mean_image, of_file
+from benchmarks.publish.answers import HALVES, mean_image
+from benchmarks.publish.copying import COPIES, REAL
 from benchmarks.publish.swept import Swept
 from benchmarks.publish.winners import Measure, Record, ranking, score, text_of
 from genbench.report.formats.markdown import rows_markdown
@@ -14,7 +15,6 @@ __all__ = ["SWEPT_KINDS", "copies_table", "halves_table", "sweep_table"]
 
 SWEPT_KINDS = ("fid", "precision", "recall", "authenticity")
 """Scores of a sweep over sampling that have a table: guidance trades one for the other."""
-COPIES = Measure("share of samples that copy no trained image", 1, of_file("copies.json", "authentic"))
 
 
 def sweep_table(records: Sequence[Record], swept: Swept, kind: str) -> str:
@@ -42,7 +42,7 @@ def copies_table(records: Sequence[Record]) -> str:
     """Return the share of samples of each model that are no copies of images that it was trained on, beside
     that of held-out images; empty where none has it.
     """
-    held_out = [x for record in records if (x := of_file("copies.json", "held_out_authentic")(record))]
+    held_out = [x for record in records if (x := REAL.read(record)) is not None]
     note = f"Held-out images, which are no copies of any: {mean(held_out):.3g}." if held_out else ""
     return one_measure(records, COPIES, [note] if note else [])
 

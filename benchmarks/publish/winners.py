@@ -1,5 +1,6 @@
 """Who leads in one measure, by the report's own statistics, as a sentence and a row that shows it."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ __all__ = [
     "corrected",
     "model_of",
     "number",
+    "of_file",
     "ranking",
     "score",
     "text_of",
@@ -100,6 +102,16 @@ def number(value: object) -> float | None:
     """Return a finite number, None for all else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) else None
+
+
+def of_file(file: str, name: str) -> Callable[[Record], float | None]:
+    """Return what reads a number from a file that a record holds."""
+
+    def read(record: Record) -> float | None:
+        content = record.get("files", {}).get(file)
+        return None if content is None else number(json.loads(content).get(name))
+
+    return read
 
 
 def model_of(record: Record) -> str:

@@ -1,21 +1,21 @@
 """Footnotes of a table: its protocol, how to read it, and what is not in it."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from genbench.records.feature_network import WEAK_SIGN
-from genbench.records.metric_name import MetricName, is_metric
+from genbench.records.metric_name import is_metric
 from genbench.report.budgets import budgets, stopped_early
-from genbench.report.columns import CONVERGED_BITS, MEASURES, Column, column
+from genbench.report.columns import CONVERGED_BITS, MEASURES, column
 from genbench.report.data_frame import cells, distinct, present
 from genbench.report.groups import pooled, unseen
+from genbench.report.names import NAMED, some
 from genbench.report.numbers import parts, whole, written
-from genbench.report.statistics import estimate
+from genbench.report.real_images import held_out, metrics, nearer
 from genbench.report.table import CONDITIONS, Table
-from genbench.report.table_cell import GUIDED, NOT_MEASURED, Entry
+from genbench.report.table_cell import GUIDED, NOT_MEASURED
 
-__all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes", "some"]
+__all__ = ["DIMENSIONS", "FEW", "counted_once", "left_out", "notes"]
 
 DIMENSIONS = {
     "inception-spatial": 2023,
@@ -29,7 +29,6 @@ DIMENSIONS = {
 }
 """Of features, by the first of these words in their name; of CLIP those of its smallest models."""
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit
-NAMED = 8  # columns or runs that are named before they are counted
 PUBLISHED = 5000  # images per split of a published Inception score
 COUNT = re.compile(r"[1-9][0-9]{0,8}")  # names may come from anybody: no numbers of thousands of digits
 OF_RUNS = ("guidance=auto", "guidance=classifier_of_run", "autoencoder=run", "base_model=run")
@@ -52,6 +51,7 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
     found += [*shared(table), *given_images(table), *best_weights(table), *legend(table, repeats, scores)]
     found += [*guided(table), *taken(table), *failures(table), *early_stops(table), *targets(table)]
     found += bold(table, repeats)
+    found += nearer(table)
     found += biases(table)
     if mixed:
         found.append(f"Rows pool runs that differ in {some(titles(mixed))}.")
@@ -66,11 +66,6 @@ def notes(table: Table, *, with_settings: bool = False) -> list[str]:
 def titles(names: Sequence[str]) -> list[str]:
     """The titles of columns by their names."""
     return [column(name).title for name in names]
-
-
-def metrics(table: Table) -> list[tuple[Column, MetricName]]:
-    """The columns of metrics with what their names say."""
-    return [(col, MetricName.parse(col.name)) for col in table.columns if is_metric(col.name)]
 
 
 def numbers(table: Table, name: str) -> dict[str, float]:
@@ -261,19 +256,6 @@ def bold(table: Table, repeats: str) -> Iterator[str]:
         yield "Nothing is in bold: no column has two rows whose numbers compare."
 
 
-def held_out(table: Table) -> Iterator[tuple[str, str, Entry]]:
-    """Title, name and score of each metric of real images that no model was trained on."""
-    for col, name in metrics(table):
-        if col.is_of_best:  # against the same real images as the last weights
-            continue
-        # The number belongs to the data of a seed, which all runs of that seed share.
-        of_test = cells(table.runs.frame, str(name.of_images("test")))
-        by_seed = dict(zip(cells(table.runs.frame, "seed"), of_test, strict=True)).values()
-        values = [x for x in by_seed if isinstance(x, int | float) and math.isfinite(x)]
-        if values:
-            yield col.title, col.name, Entry(values[0], estimate(values))
-
-
 def biases(table: Table) -> list[str]:
     """Warnings where a Frechet distance or an Inception score is dominated by the number of samples."""
     found: dict[str, str] = {}
@@ -338,9 +320,3 @@ def left_out(runs: Mapping[str, str], passed_over: Mapping[str, str]) -> list[st
         lines = [f"{run} ({which})" for run, which in passed_over.items()]
         found.append(f"Evaluations that cannot be read: {some(lines)}.")
     return found
-
-
-def some(names: Sequence[str], between: str = ", ") -> str:
-    """Return the first of some names, and the number of the others: "a, b and 3 more"."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{between.join(names[:NAMED])}{more}"

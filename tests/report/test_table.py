@@ -412,6 +412,15 @@ def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) 
     assert "for each of the 256 features, 2,560; there are 359" in said(the_table(tmp_path))
 
 
+def test_rows_nearer_to_the_training_images_than_real_ones_are_named(tmp_path: Path, sow: Sow) -> None:
+    name = "fid[f-cnn,n=359,ref={},{}]"
+    real = {name.format("train", "test"): 0.5}
+    sow("l1", [1.0], metrics={name.format("train", "ema"): 1.0, **real})
+    assert "Below the FID" not in said(the_table(tmp_path))
+    sow("l2", [1.0], metrics={name.format("train", "ema"): 0.25, **real})
+    assert "Below the FID of real held-out images: ddpm. Such samples are nearer" in said(the_table(tmp_path))
+
+
 def test_an_inception_score_of_few_images_a_split_is_said_to_be_too_low(tmp_path: Path, sow: Sow) -> None:
     sow("l1", [1.0], metrics={"is[f-cnn,n=359,splits=10,ema]": 2.0})
     assert "IS is too low by" in said(the_table(tmp_path))

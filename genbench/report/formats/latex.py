@@ -7,7 +7,8 @@ from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import FIRST, MEASURES, Column
 from genbench.report.compare import Comparison
 from genbench.report.data_frame import cells, distinct, present
-from genbench.report.footnotes import notes, some
+from genbench.report.footnotes import notes
+from genbench.report.names import some
 from genbench.report.numbers import written
 from genbench.report.table import Table
 from genbench.runtime.printable import in_one_line

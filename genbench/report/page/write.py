@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from genbench.records.files import atomic_file
 from genbench.report.compare import Comparison
-from genbench.report.footnotes import left_out, some
+from genbench.report.footnotes import left_out
+from genbench.report.names import some
 from genbench.report.numbers import parts, written
 from genbench.report.overview import overview
 from genbench.report.page.pictures import Pictures, Place, embedded, heading, media_type
