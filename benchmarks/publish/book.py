@@ -91,6 +91,12 @@ class Book:
         """Return the chapter of a part, an empty one where it has no run."""
         return self.chapters.get(key, Chapter([], [], 0))
 
+    @property
+    def hours(self) -> float:
+        """Hours that all planned runs take, two at once, roughly."""
+        runs = (job.planned for own in self.chapters.values() for job in own.planned)
+        return sum(planned.whole_seconds for planned in runs) / 3600 / 2
+
     def compared(self, key: str, query: Query) -> Comparison:
         """Lay out the tables of the recorded runs of a part."""
         self.scratch.mkdir(parents=True, exist_ok=True)

@@ -242,6 +242,8 @@ def index_page(written: Sequence[Part], book: Book) -> str:
             "\n".join(listed).replace("(claims.md)", "(../claims.md)") or "Nothing yet.",
             *([f"Not measured yet: {'; '.join(missing)}."] if missing else []),
             "CIFAR-10 is not among these parts: it needs a GPU.",
+            f"All of it takes about {book.hours:.0f} hours, two runs at once. A run whose record is in "
+            "docs/benchmark/records is not repeated: remove that folder to begin anew.",
             f"```sh\n{COMMAND} --list  # what is left, and how long it takes\n{COMMAND}  # go on, and make "
             f"these pages\n{COMMAND} --pages  # make these pages again, of the records\n```",
         ]

@@ -28,7 +28,7 @@ PARTS = (
         "Fashion-MNIST, at equal seconds",
         "Grey images of 28x28 pixels, {size.fashion:g} seconds of training each. "
         f"{', '.join(runs.TUNED)} have settings tuned on these data, and three seeds; the others have "
-        "settings made for digits, and one seed.",
+        "settings made for digits, and one seed. unclip, which draws to texts alone, is in another part.",
         runs.fashion_mnist,
     ),
     Part(

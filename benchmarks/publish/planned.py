@@ -83,6 +83,11 @@ class Planned(NamedTuple):
     later: tuple[Later, ...] = ()
 
     @property
+    def whole_seconds(self) -> float:
+        """Seconds of the run with all that is measured of it, roughly."""
+        return self.seconds + sum(later.seconds for later in self.later)
+
+    @property
     def seed(self) -> int:
         """The seed of the run: that of its overrides, 0 where they have none."""
         return int(self.chosen("seed", "0"))

@@ -39,7 +39,7 @@ SCORES = "scores=[is,fid,kid,precision_recall,authenticity]"
 RATE = {"gan": 300, "vae": 230, "flow": 160, "autoregressive": 25, "vqvae": 400}
 """Images a second of training on Fashion-MNIST, at least: some five to ten quick evaluations a training."""
 OTHERS = 100
-CHECKED = 60.0
+CHECKED = 120.0
 """Seconds of training between two checks whether a target is reached, roughly."""
 
 STRIP = Later("strip.png", ("benchmarks.publish.measure", "strip", "RUN", "OUT"), 10)
