@@ -124,7 +124,9 @@ NEEDS = (
     ),
     Need("images of a text", "text", score("caption_accuracy"), beside=(held_out("caption_accuracy"),)),
     Need(
-        *("tiny data: new images after 100", "tiny_data", score("fid")),
+        "tiny data: new images after 100",
+        "tiny_data",
+        score("fid"),
         beside=(copying, held_out("fid")),
         left_out=copiers,
     ),
