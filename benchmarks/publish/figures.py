@@ -70,6 +70,10 @@ def lines(series: Series, path: Path, x_title: str, y_title: str, *, log_x: bool
         axes.grid(visible=True, alpha=0.3)
         if log_y:
             plain_numbers(axes)
+        if log_x and positive:  # the settings that were tried, as they are
+            places = sorted({x for points in known.values() for x, _ in points})
+            axes.set_xticks(places, [f"{x:g}" for x in places])
+            axes.set_xticks([], minor=True)
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))  # beside the curves
     return True
 

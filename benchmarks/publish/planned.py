@@ -39,7 +39,7 @@ class Size:
         return [name for name in models if name in self.models or not self.models]
 
 
-FULL = Size("full", 120, 600, 1800, 60, 600, 60_000, 20_000, 2000)
+FULL = Size("full", 120, 600, 1800, 60, 1200, 60_000, 20_000, 2000)
 TOY = Size(
     *("toy", 0.5, 0.5, 1, 0.5, 0.5, 256, 256, 64),
     seeds=(0, 1),

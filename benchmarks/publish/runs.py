@@ -31,7 +31,21 @@ EXCLUDED = ("diffusers", "unclip", "autoencoder")
 """Models that are not trained here, draw to texts alone, or whose samples are no purpose of theirs."""
 TUNED = ("gan", "flow_matching", "ddpm", "vae", "flow", "autoregressive")
 """Families with a preset for Fashion-MNIST, which have three seeds there; the others have one."""
-TEXT = ("ddpm", "flow_matching", "consistency", "latent_diffusion", "unclip")
+FOLDED = (
+    *("network.patch=4", "network.multipliers=[1,2]", "trainer.batch_size=64"),
+    *("data=captioned", "text=small", "metrics=captions"),
+)
+TEXT = {
+    "ddpm": ("experiment=text_to_image",),
+    "flow_matching": ("experiment=text_to_image_flow_matching",),
+    "latent_diffusion": ("experiment=text_to_image_latent",),
+    "consistency": ("network=unet_folded", "network.width=64", "optim.lr=1.5e-3", *FOLDED),
+    "unclip": (
+        *("guidance=classifier_free", "guidance.scale=2", "network.width=48", "network.attention_side=8"),
+        *("optim.lr=2e-3", "sampler=dpm_solver", "sampler.steps=20", "solver.steps=8", *FOLDED),
+    ),
+}
+"""Models that take texts, with their presets for captioned scenes, or the settings of docs/text.md."""
 STABLE = ("gan", "ddpm", "vae", "flow")
 STEPPED = ("ddpm", "flow_matching", "consistency")
 INPAINTING = ("ddpm", "flow_matching", "consistency", "masked_diffusion", "autoregressive")
@@ -231,12 +245,13 @@ def tiny_data(size: Size, where: Place) -> Iterator[Planned]:
 
 def text(size: Size, where: Place) -> Iterator[Planned]:
     """Yield models of text on captioned scenes, at equal seconds."""
-    words = ["data=captioned", "metrics=captions", "metrics.likelihood_samples=0", "seed=0"]
-    count = f"metrics.samples={500 if size.name == 'full' else size.samples}"
-    for model in size.chosen(TEXT):
-        own = [f"model={model}", "text=small"] if model != "unclip" else ["model=unclip"]
+    for model in size.chosen([*TEXT]):
+        toy = ("text=small", "data=captioned", "metrics=captions")
+        own = TEXT[model] if size.name == "full" else toy
+        words = [f"model={model}", *own, "metrics.likelihood_samples=0", "seed=0"]
+        count = f"metrics.samples={500 if size.name == 'full' else size.samples}"
         budget = ["budget.images=null", f"budget.seconds={size.text:g}", count]
-        yield run("text", size, [*own, *words, *budget], size.text * 1.5, STRIP)
+        yield run("text", size, [*words, *budget], size.text * 1.2, STRIP)
 
 
 def claims(size: Size, where: Place) -> Iterator[Planned]:
