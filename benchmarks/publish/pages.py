@@ -191,13 +191,13 @@ def made_by(own: Chapter) -> str:
 
 def fitted(records: Sequence[Record]) -> list[str]:
     """Return a sentence on the models whose closed-form fits took time after the training, if there are any
-    that took a hundredth of it.
+    that took a hundredth of it and more than a second.
     """
     costs = [(model_of(record), record["result"]["cost"]) for record in records if record.get("result")]
     longest: dict[str, float] = {}
     for name, cost in costs:
         seconds = cost.get("fitting_seconds") or 0
-        if seconds > 0.01 * cost["training_seconds"]:
+        if seconds > max(0.01 * cost["training_seconds"], 1):
             longest[name] = max(longest.get(name, 0), seconds)
     words = [f"{name} ({seconds:.0f} s)" for name, seconds in sorted(longest.items())]
     return (

@@ -56,14 +56,15 @@ PARTS = (
     Part(
         "few_steps",
         "Few network evaluations per sample",
-        "Digits, {size.images:,} images each, three seeds: one training, sampled in 1 to 50 steps.",
+        "Digits, {size.images:,} images each, three seeds: one training, sampled in 1 to 50 steps, ddpm by "
+        "DDIM, flow_matching by Euler's method.",
         runs.few_steps,
     ),
     Part(
         "guidance",
         "Scale of guidance",
         "Digits with labels, {size.images:,} images, three seeds: one training, sampled at several scales of "
-        "classifier-free guidance. At a scale of 1 it is unguided.",
+        "classifier-free guidance. At a scale of 1 it is unguided, at 0 the labels are not used.",
         runs.guidance,
     ),
     Part(

@@ -31,6 +31,7 @@ DIMENSIONS = {
 FEW = 10  # samples per feature below which a Frechet distance is far from its limit
 PUBLISHED = 5000  # images per split of a published Inception score
 COUNT = re.compile(r"[1-9][0-9]{0,8}")  # names may come from anybody: no numbers of thousands of digits
+NO_NETWORK = ("pixels", "law")  # protocols of the pixels themselves, and of a distribution that is known
 OF_RUNS = ("guidance=auto", "guidance=classifier_of_run", "autoencoder=run", "base_model=run")
 SIGNS = {"≤": "upper bound on bits/dim", "≈": "estimate, no bound", NOT_MEASURED: "not measured"}
 
@@ -98,7 +99,7 @@ def feature_networks(table: Table) -> Iterator[str]:
         if protocol in known:
             yield f"{protocol}: {known[protocol].words}"
     if unknown := [
-        protocol for protocol in shown if protocol not in known and not protocol.startswith("pixels")
+        protocol for protocol in shown if protocol not in known and not protocol.startswith(NO_NETWORK)
     ]:
         yield f"{some(unknown)}: accuracy of the feature network n/a (recorded by an earlier version)."
     weak = [protocol for protocol in shown if protocol in known and known[protocol].is_weak]

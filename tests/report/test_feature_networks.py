@@ -94,6 +94,12 @@ def test_results_of_an_earlier_version_say_that_the_accuracy_is_not_known(
     assert not any(col.is_weak for col in table.columns)
 
 
+def test_scores_of_a_known_distribution_have_no_network_to_be_said(tmp_path: Path, write: Write) -> None:
+    write("a", metrics={"modes[law-93ce34b3,n=1000,ema]": 0.5, "fid[pixels-93ce34b3,n=9,ref=train,ema]": 1.0})
+    (table,) = compare(tmp_path, Query()).tables
+    assert not [note for note in notes(table) if "accuracy" in note]
+
+
 def test_an_evaluation_brings_the_network_of_its_scores(
     tmp_path: Path, write: Write, evaluated: Callable[..., None]
 ) -> None:
