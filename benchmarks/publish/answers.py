@@ -106,6 +106,7 @@ def held_out(kind: str) -> Callable[[Sequence[Record]], list[str]]:
 HALVES = Measure(
     "squared error of the lower half, mean of 8 completions", -1, of_file("halves.json", "halves_mse")
 )
+RIGHT = score("caption_accuracy")._replace(title="share of images that show their caption")
 
 NEEDS = (
     Need(
@@ -122,7 +123,7 @@ NEEDS = (
         beside=(mean_image,),
         useless=mean_image_error,
     ),
-    Need("images of a text", "text", score("caption_accuracy"), beside=(held_out("caption_accuracy"),)),
+    Need("images of a text", "text", RIGHT, beside=(held_out("caption_accuracy"),)),
     Need(
         "tiny data: new images after 100",
         "tiny_data",
