@@ -49,8 +49,8 @@ PARTS = (
     Part(
         "text",
         "Images of a text",
-        "Captioned scenes of 32x32 pixels, {size.text:,.0f} seconds of training, one seed; guided samples, but "
-        "for consistency. In a right image everything that its caption says is right.",
+        "Captioned scenes of 32x32 pixels, {size.text:,.0f} seconds of training, one seed; samples are "
+        "guided but for consistency. In a right image everything that its caption says is right.",
         runs.text,
     ),
     Part(
