@@ -19,10 +19,12 @@ from genbench.records.files import read_json, write_json_atomic
 from genbench.records.metric_name import of_ema
 from genbench.runtime.progress import Progress
 
-__all__ = ["COMPLETIONS", "KINDS", "copies", "halves", "held_out_fid", "main", "strip", "target"]
+__all__ = ["COMPLETIONS", "KINDS", "PROMPTS", "copies", "halves", "held_out_fid", "main", "strip", "target"]
 
 SHOWN = 10
 """Samples of a strip."""
+PROMPTS = ("a big zero", "a seven above a small three")
+"""Texts of a strip, each of half of the samples."""
 COMPLETED = 100
 """Held-out images whose lower halves are drawn anew."""
 COMPLETIONS = 8
@@ -52,7 +54,7 @@ def main(
 def strip(run: Path, out: Path) -> None:
     """Write the first ten samples of a run at seed 0, not chosen, as one row of a PNG."""
     model = load(run, device="cpu")
-    prompts = ["a big zero", "a seven above a small three"] if model.generator.takes_text else []
+    prompts = PROMPTS if model.generator.takes_text else ()
     images = model.sample(SHOWN, seed=0, prompts=prompts, batch_size=SHOWN)
     images.save_grid(out, columns=SHOWN)
 

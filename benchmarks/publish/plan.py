@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.publish import runs
+from benchmarks.publish.measure import PROMPTS
 from benchmarks.publish.planned import Place, Planned, Size
 
 __all__ = ["PARTS", "Part", "plan"]
@@ -50,7 +51,8 @@ PARTS = (
         "text",
         "Images of a text",
         "Captioned scenes of 32x32 pixels, {size.text:,.0f} seconds of training, one seed; samples are "
-        "guided but for consistency. In a right image everything that its caption says is right.",
+        "guided but for consistency. In a right image everything that its caption says is right. "
+        f"The samples below are drawn to {' and to '.join(map(repr, PROMPTS))}.",
         runs.text,
     ),
     Part(
