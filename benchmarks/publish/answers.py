@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.publish.book import Book
-from benchmarks.publish.copying import copiers, copying
 from benchmarks.publish.plan import PARTS
 from benchmarks.publish.runs import TUNED
+from benchmarks.publish.unfit import COMPLETION_ERROR, Unfit, copying, mean_image, no_better_than_none
 from benchmarks.publish.winners import (
     Measure,
     Ranking,
@@ -14,7 +14,6 @@ from benchmarks.publish.winners import (
     corrected,
     model_of,
     number,
-    of_file,
     ranking,
     score,
 )
@@ -22,15 +21,18 @@ from genbench.records.metric_kinds import KINDS
 from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.formats.markdown import rows_markdown
 
-__all__ = ["HALVES", "NEEDS", "Need", "answers", "held_out", "mean_image", "of_need", "row"]
+__all__ = ["NEEDS", "Answer", "Need", "answer", "answers", "held_out"]
 
 SHOWN = 3
 """Models of a row: the best, and those behind it."""
 FAIRNESS = (
-    "All had the same seconds of training on one thread of a CPU. Not all had the same care: "
-    f"{', '.join(TUNED)} have settings tuned on Fashion-MNIST, the others those made for digits. FIDs are of "
+    "Within a part, all models had the same seconds of training on one thread of a CPU; fits in closed form "
+    "at its end are not counted. Not all had the same care: on Fashion-MNIST "
+    f"{', '.join(TUNED)} have settings tuned on these data, the others those made for digits. FIDs are of "
     "features of small classifiers of these data, not of Inception: they do not compare with those of "
-    "papers, nor between data sets. Exact likelihoods, bounds and estimates do not rank with one another."
+    "papers, nor between data sets. Exact likelihoods, bounds and estimates do not rank with one another. "
+    "± is the standard deviation over training seeds; [low, high] is a 95 % interval over the samples of one "
+    "seed, which does not say how much trainings vary."
 )
 TESTED = (
     "p: two-sided p value of Welch's test over training seeds, with Holm's correction over all needs that "
@@ -43,9 +45,8 @@ class Need(NamedTuple):
     """What somebody needs, and where the benchmark has the answer.
 
     part: the key of the part whose runs are ranked; measure: what by; only: which of these runs count.
-    beside: sentences on what a number has to be compared with; useless: the number that is had without any
-    model, None where there is none: a model that is no better is not recommended. left_out: models that do
-    not meet the need, whatever their numbers.
+    beside: sentences on what a number has to be compared with; left_out: models that do not meet the need,
+    whatever their numbers.
     """
 
     need: str
@@ -53,8 +54,7 @@ class Need(NamedTuple):
     measure: Measure
     only: Callable[[Record], bool] = lambda record: True
     beside: Sequence[Callable[[Sequence[Record]], list[str]]] = ()
-    useless: Callable[[Sequence[Record]], float | None] = lambda records: None
-    left_out: Callable[[Sequence[Record]], list[str]] = lambda records: []
+    left_out: Callable[[Sequence[Record]], Unfit] = lambda records: Unfit()
 
 
 def one_pass(record: Record) -> bool:
@@ -73,20 +73,6 @@ def bits(bound: str) -> Measure:
     return Measure(BOUNDS[bound], -1, read)
 
 
-def mean_image_error(records: Sequence[Record]) -> float | None:
-    """Return the error of the mean of the training images, which knows nothing of the upper half; None where
-    no run has measured it.
-    """
-    errors = [x for record in records if (x := of_file("halves.json", "mean_image_mse")(record)) is not None]
-    return errors[0] if errors else None
-
-
-def mean_image(records: Sequence[Record]) -> list[str]:
-    """Return a sentence on the error of the mean image, where it is known."""
-    error = mean_image_error(records)
-    return [] if error is None else [f"Without a model: the mean of the training images has {error:.3g}."]
-
-
 def held_out(kind: str) -> Callable[[Sequence[Record]], list[str]]:
     """Return what says which score real held-out images have, where a run has it."""
 
@@ -103,9 +89,6 @@ def held_out(kind: str) -> Callable[[Sequence[Record]], list[str]]:
     return sentence
 
 
-HALVES = Measure(
-    "squared error of the lower half, mean of 8 completions", -1, of_file("halves.json", "halves_mse")
-)
 RIGHT = score("caption_accuracy")._replace(title="share of images that show their caption")
 
 NEEDS = (
@@ -119,87 +102,92 @@ NEEDS = (
     Need(
         "editing: completing a lower half",
         "digits_seconds",
-        HALVES,
+        COMPLETION_ERROR,
         beside=(mean_image,),
-        useless=mean_image_error,
+        left_out=no_better_than_none,
     ),
     Need("images of a text", "text", RIGHT, beside=(held_out("caption_accuracy"),)),
     Need(
         "tiny data: new images after 100",
         "tiny_data",
         score("fid"),
-        beside=(copying, held_out("fid")),
-        left_out=copiers,
+        beside=(held_out("fid"),),
+        left_out=copying,
     ),
 )
 """Needs in the order of the table; each is answered by one part, with a link to its page."""
+
+
+class Answer(NamedTuple):
+    """What the records say of a need. ranked: the models that meet it, None where none does; is_measured: if
+    any run has the number, be its model fit or not; beside: sentences on what to compare it with.
+    """
+
+    need: Need
+    ranked: Ranking | None
+    is_measured: bool
+    beside: Sequence[str]
+
+    @property
+    def places(self) -> list[str]:
+        """The measure, the best model, and the next ones: places of the need's row in the table."""
+        shown = [] if self.ranked is None else [*zip(self.ranked.names, self.ranked.texts, strict=True)]
+        texts = [f"{name} {text}" for name, text in shown[:SHOWN]]
+        return [self.need.measure.heading, (texts or ["none"])[0], ", ".join(texts[1:]) or "–"]
+
+    @property
+    def sentence(self) -> str:
+        """The need, with a link; who has the best number, how sure that is, and what to compare it with."""
+        said = "no model that was measured meets it." if self.ranked is None else self.ranked.sentence
+        link = f"[{self.need.need.capitalize()}]({self.need.part}.md)"
+        return " ".join([f"- **{link}**:", said, *self.beside])
 
 
 def answers(book: Book) -> str:
     """Return a table with a row for each need that the records answer, and a sentence for each, as Markdown,
     with the runs that the numbers are without.
     """
-    found = [(need, of_need(need, book[need.part].records)) for need in NEEDS]
-    answered = [(need, ranked) for need, ranked in found if ranked is not None]
-    tested = corrected([ranked for _, ranked in answered])
-    known = [(need, ranked) for (need, _), ranked in zip(answered, tested, strict=True)]
-    rows = [
-        [need.need, *row(need, ranked, need.useless(book[need.part].records)), title(need.part)]
-        for need, ranked in known
-    ]
+    found = [answer(need, book[need.part].records) for need in NEEDS]
+    ranked = corrected([each.ranked for each in found])
+    found = [each._replace(ranked=own) for each, own in zip(found, ranked, strict=True)]
+    known = [each for each in found if each.is_measured]
+    rows = [[each.need.need, *each.places, title(each.need.part)] for each in known]
     heads = ["you need", "measure", "best", "then", "measured in"]
-    sentences = [
-        " ".join([f"- **{need.need.capitalize()}**:", ranked.sentence, *beside(need, book)])
-        for need, ranked in known
-    ]
-    missing = [need.need for need, ranked in found if ranked is None]
+    missing = [each.need.need for each in found if not each.is_measured]
     note = [f"\nNot measured yet: {'; '.join(missing)}."] if missing else []
     if not known:
         return "".join(note).strip()
+    sentences = [each.sentence for each in known]
     return "\n".join([rows_markdown(heads, rows), *sentences, *conditions(known, book), *note])
 
 
-def beside(need: Need, book: Book) -> list[str]:
-    """Return the sentences on what the numbers of a need have to be compared with."""
-    return [sentence for each in need.beside for sentence in each(book[need.part].records)]
+def answer(need: Need, records: Sequence[Record]) -> Answer:
+    """Rank the models that meet a need, without those that are unfit, which a sentence names."""
+    finished = [record for record in records if record.get("result") and need.only(record)]
+    unfit = need.left_out(finished)
+    without = {"?", *unfit.names}
+    ranked = ranking([record for record in finished if model_of(record) not in without], need.measure)
+    beside = [sentence for each in need.beside for sentence in each(records)]
+    is_measured = any(need.measure.read(record) is not None for record in finished)
+    return Answer(need, ranked, is_measured, [*beside, *filter(None, [unfit.why])])
 
 
-def conditions(known: Sequence[tuple[Need, Ranking]], book: Book) -> list[str]:
-    """Return paragraphs on where the answers were measured, with links, on what they are without, and on how
-    their leads were tested, where one could be.
+def conditions(known: Sequence[Answer], book: Book) -> list[str]:
+    """Return paragraphs on what the answers are without, and on how their leads were tested, where one could
+    be.
     """
-    parts = dict.fromkeys(need.part for need, _ in known)
-    measured = f"Measured in: {'; '.join(link(part, book) for part in parts)}."
-    p_values = f" {TESTED}" if any(ranked.test for _, ranked in known) else ""
-    disturbed = [f"{title(part)}: {sentence}" for part in parts for sentence in book[part].disturbed]
-    return [f"\n{paragraph}" for paragraph in (measured, f"{FAIRNESS}{p_values}", *disturbed)]
-
-
-def link(part: str, book: Book) -> str:
-    """Return a link to the page of a part, with how many of its runs there are where some are missing."""
-    return ", ".join(filter(None, [f"[{title(part)}]({part}.md)", book[part].so_far]))
+    parts = dict.fromkeys(each.need.part for each in known)
+    so_far = [f"{title(part)}: {book[part].so_far}" for part in parts if book[part].so_far]
+    missing = [f"Not all has been measured yet. {'; '.join(so_far)}."] if so_far else []
+    p_values = f" {TESTED}" if any(each.ranked and each.ranked.test for each in known) else ""
+    lacks = [
+        f"{title(part)}: {sentence}"
+        for part in parts
+        for sentence in (*book[part].failed, *book[part].disturbed)
+    ]
+    return [f"\n{paragraph}" for paragraph in (f"{FAIRNESS}{p_values}", *missing, *lacks)]
 
 
 def title(part: str) -> str:
     """Return the title of a part."""
     return next(each.title for each in PARTS if each.key == part)
-
-
-def of_need(need: Need, records: Sequence[Record]) -> Ranking | None:
-    """Rank the models that meet a need."""
-    finished = [record for record in records if record.get("result") and need.only(record)]
-    without = {"?", *need.left_out(finished)}
-    return ranking([record for record in finished if model_of(record) not in without], need.measure)
-
-
-def row(need: Need, found: Ranking, useless: float | None) -> list[str]:
-    """Return the places of a need's row: its measure, the best model, and the next ones, of those that are
-    better than what is had without a model.
-    """
-    better = need.measure.better
-    shown = [
-        f"{name} {text}"
-        for name, text, x in zip(found.names, found.texts, found.found, strict=True)
-        if useless is None or better * x.mean > better * useless
-    ]
-    return [need.measure.heading, (shown or ["–"])[0], ", ".join(shown[1:SHOWN]) or "–"]

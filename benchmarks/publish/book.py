@@ -48,13 +48,14 @@ class Chapter(NamedTuple):
         """Sentences on the planned runs that are not measured yet, on those that failed, and on those that
         other work disturbed, by model; none where all have finished.
         """
-        failed = {record["run"] for record in self.records if not record.get("result")}
-        found = []
-        if missing := self.counted(job.path.name for job in self.missing):
-            found.append(f"Not measured yet: {missing}.")
-        if stopped := self.counted(failed):
-            found.append(f"Failed by themselves, so that no number is of them: {stopped}.")
-        return [*found, *self.disturbed]
+        missing = self.counted(job.path.name for job in self.missing)
+        return [*([f"Not measured yet: {missing}."] if missing else []), *self.failed, *self.disturbed]
+
+    @property
+    def failed(self) -> list[str]:
+        """A sentence on the runs that failed by themselves, by model; none where there are none."""
+        runs = self.counted(record["run"] for record in self.records if not record.get("result"))
+        return [f"Failed by themselves, so that no number is of them: {runs}."] if runs else []
 
     @property
     def disturbed(self) -> list[str]:
@@ -65,15 +66,20 @@ class Chapter(NamedTuple):
 
     def counted(self, runs: Iterable[str]) -> str:
         """Return how many of the planned runs of which models some runs are, models of like counts together:
-        "2 of 3 runs of ddpm, gan".
+        "2 of 3 runs each of ddpm, gan".
         """
         chosen = {*runs}
         some = Counter(job.planned.model for job in self.planned if job.path.name in chosen)
         total = Counter(job.planned.model for job in self.planned)
-        alike: dict[str, list[str]] = {}
+        alike: dict[tuple[int, int], list[str]] = {}
         for name in sorted(some):
-            alike.setdefault(f"{some[name]} of {total[name]} runs", []).append(name)
-        return "; ".join(f"{count} of {', '.join(names)}" for count, names in alike.items())
+            alike.setdefault((some[name], total[name]), []).append(name)
+        return "; ".join(count_words(n, of, names) for (n, of), names in alike.items())
+
+
+def count_words(n: int, of: int, names: Sequence[str]) -> str:
+    """Return "1 of 1 run of gan", or "2 of 3 runs each of ddpm, gan"."""
+    return f"{n} of {of} run{'s' * (of > 1)}{' each' * (len(names) > 1)} of {', '.join(names)}"
 
 
 class Book:

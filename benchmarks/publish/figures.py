@@ -146,6 +146,7 @@ def cost_figure(records: Sequence[Record], path: Path) -> bool:
 
 def name_points(points: Sequence[Point], axes: "Axes") -> None:
     """Write the names of points on their right, or on their left where another point is in the way."""
+    axes.autoscale_view()  # the limits that the points are drawn with
     places = axes.transData.transform([(p.x, p.y) for p in points])
     for p, (x, y) in zip(points, places, strict=True):
         is_free = not any(0 < a - x < LABEL[0] and abs(b - y) < LABEL[1] for a, b in places)

@@ -8,6 +8,7 @@ import torch
 import typer
 
 from benchmarks.publish.planned import Place
+from benchmarks.publish.records import FOLDERS
 from genbench import app
 from genbench.api import load
 from genbench.data import ImageData, prepare, to_float, to_uint8
@@ -35,8 +36,6 @@ UNKNOWN = 1.0
 """Target of runs that are listed before it was measured."""
 CPU = torch.device("cpu")
 TARGET = "target-{samples}.json"
-MACHINE = ("data.root=", "data.download=")
-"""Overrides on folders of the machine, which say nothing about the data."""
 
 
 def main(
@@ -122,7 +121,7 @@ def target(words: Sequence[str], samples: int, where: Place) -> float:
     folder of records, from which a clone reads it; before that no run has a target, and a list needs none.
     """
     path = where.records / TARGET.format(samples=samples)
-    known = [word for word in words if not word.startswith(MACHINE)]
+    known = [word for word in words if word.partition("=")[0] not in FOLDERS]
     found = read_json(path) or {}
     if found.get("of") != known and where.only_listed:
         return UNKNOWN

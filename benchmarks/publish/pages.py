@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,6 @@ from benchmarks.publish.tables import SWEPT_KINDS, copies_table, halves_table, s
 from benchmarks.publish.winners import Record, model_of, ranking, score
 from genbench.records.files import atomic_file
 from genbench.records.units import device_words
-from genbench.report.compare import Comparison
 from genbench.report.formats.markdown import markdown
 from genbench.report.table import Query
 
@@ -41,7 +41,7 @@ BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 """A part of a page that is made anew; the rest of the page stays."""
 RANKED = ("fashion_mnist", "digits_seconds")
 """Parts of which the quality is drawn against the cost of a sample."""
-STRIPS = "The first ten samples of each model at seed 0, not chosen, by FID"
+STRIPS = "The first ten samples of each model at seed 0, none selected; models in the order of their FIDs"
 MARKS = (
     "- Columns and marks are explained in [reading a table](../comparing.md), terms in the "
     "[glossary](../glossary.md), measures in [the protocol](../protocol.md)."
@@ -88,8 +88,9 @@ def write_pages(places: Places, runs: Path, jobs: Sequence[Job]) -> None:
         whole = {places.readme: "docs/", places.docs / "index.md": "", families / "index.md": "../"}
         for path, docs in whole.items():
             write(path, between(path.read_text(), blocks(places, book, docs)))
+        rows = first_rows(book)
         for path in sorted({*families.glob("*.md")} - {*whole}):
-            write(path, between(path.read_text(), {"row": family_block(path.stem, book)}))
+            write(path, between(path.read_text(), {"row": family_block(path.stem, book[FIRST], rows)}))
     write_claims(places, runs, book)
 
 
@@ -116,12 +117,19 @@ def between(text: str, parts: Mapping[str, str]) -> str:
     return BLOCK.sub(part, text)
 
 
-def first_table(book: Book) -> Comparison:
-    """Lay out the table of the first part, with a few columns."""
+def first_rows(book: Book) -> list[str]:
+    """Return the lines of the table of the first part, with a few columns: heads, a rule, and a row each."""
     results = [record.get("result") or {} for record in book[FIRST].records]
     has_bits = any(result.get("likelihood", {}).get("bits_per_dim") is not None for result in results)
     columns = [*COLUMNS[:1], *(["bits_per_dim"] if has_bits else []), *COLUMNS[1:]]
-    return book.compared(FIRST, Query(columns=columns))
+    text = markdown(book.compared(FIRST, Query(columns=columns)))
+    from_table = dropwhile(lambda line: not is_row(line), text.splitlines())
+    return [*takewhile(is_row, from_table)]
+
+
+def is_row(line: str) -> bool:
+    """Return True for a line of a table in Markdown."""
+    return line.startswith("|")
 
 
 def part_page(part: Part, places: Places, book: Book) -> str:
@@ -135,9 +143,7 @@ def part_page(part: Part, places: Places, book: Book) -> str:
     tables = [*swept, halves_table(records), copies_table(records)]
     about = part.about.format(size=places.size)
     head = [f"# {part.title}", about, made_by(own), command, *own.gaps]
-    return "\n\n".join(
-        [*head, *filter(None, tables), f"{table.strip()}\n{MARKS}", *pictures, commands(records)]
-    )
+    return "\n\n".join([*head, *filter(None, tables), f"{table.strip()}\n{MARKS}", *pictures, commands(own)])
 
 
 def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[str, Path]]:
@@ -242,8 +248,9 @@ def index_page(written: Sequence[Part], book: Book) -> str:
             "\n".join(listed).replace("(claims.md)", "(../claims.md)") or "Nothing yet.",
             *([f"Not measured yet: {'; '.join(missing)}."] if missing else []),
             "CIFAR-10 is not among these parts: it needs a GPU.",
-            f"All of it takes about {book.hours:.0f} hours, two runs at once. A run whose record is in "
-            "docs/benchmark/records is not repeated: remove that folder to begin anew.",
+            f"All of it takes about {book.hours:.1f} hours, two runs at once. A run is not repeated whose "
+            "record is in docs/benchmark/records, or that is finished in runs/benchmark: remove both folders "
+            "to begin anew.",
             f"```sh\n{COMMAND} --list  # what is left, and how long it takes\n{COMMAND}  # go on, and make "
             f"these pages\n{COMMAND} --pages  # make these pages again, of the records\n```",
         ]
@@ -258,10 +265,10 @@ def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
     own = book[FIRST]
     legend = (
         "≤: upper bound; ≈: estimate; n/a: does not exist for the model. "
-        f"[Its page]({docs}benchmark/{FIRST}.md) has all columns and marks, the machine, and the command of "
-        "each row."
+        f"[Its page]({docs}benchmark/{FIRST}.md) explains marks such as ¹, and has all columns, the machine, "
+        "and the command of each row."
     )
-    table = "\n".join(line for line in markdown(first_table(book)).splitlines() if line.startswith("|"))
+    table = "\n".join(first_rows(book))
     below = " ".join([*held_out("fid")(own.records), legend])
     found = {
         "table": "\n\n".join([f"Fashion-MNIST: {about}", *own.gaps, table, below]),
@@ -273,14 +280,20 @@ def blocks(places: Places, book: Book, docs: str) -> dict[str, str]:
     return found
 
 
-def family_block(family: str, book: Book) -> str:
-    """Return the row of a family in the first table, or that it has none yet."""
+def family_block(family: str, own: Chapter, rows: Sequence[str]) -> str:
+    """Return the row of a family in the first table, or why it has none.
+
+    own: the first part; rows: the lines of its table.
+    """
     page = f"[Fashion-MNIST, at equal seconds](../benchmark/{FIRST}.md)"
-    if family not in {model_of(record) for record in book[FIRST].records if record.get("result")}:
-        return f"No run of this family has finished yet there: {page}."
-    lines = [line for line in markdown(first_table(book)).splitlines() if line.startswith("|")]
-    own = [line for line in lines[2:] if re.match(rf"\| {family} +\|", line)]
-    return "\n".join([f"Its row of the table {page}, where all marks are explained:", "", *lines[:2], *own])
+    found = [line for line in rows[2:] if re.match(rf"\| {family} +\|", line)]
+    if found:
+        return "\n".join(
+            [f"Its row of the table {page}, where all marks are explained:", "", *rows[:2], *found]
+        )
+    if family in map(model_of, own.records):
+        return f"Every run of this family failed by itself there: {page}."
+    return f"No run of this family has finished yet there: {page}."
 
 
 def write_claims(places: Places, runs: Path, book: Book) -> None:

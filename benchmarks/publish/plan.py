@@ -28,23 +28,24 @@ PARTS = (
         "fashion_mnist",
         "Fashion-MNIST, at equal seconds",
         "Grey images of 28x28 pixels, {size.fashion:g} seconds of training each. "
-        f"{', '.join(runs.TUNED)} have settings tuned on these data, and three seeds; the others have "
+        + ", ".join(runs.TUNED)
+        + " have settings tuned on these data, and {size.repeats}; the others have "
         "settings made for digits, and one seed. unclip, which draws to texts alone, is in another part.",
         runs.fashion_mnist,
     ),
     Part(
         "digits_seconds",
         "Digits, at equal seconds",
-        "Grey images of 8x8 pixels, {size.digits:g} seconds of training each, three seeds. These are 1,438 "
-        "images, which the quickest models see hundreds of times.",
+        "Grey images of 8x8 pixels, {size.digits:g} seconds of training each, {size.repeats}. These are "
+        "1,438 images, which the quickest models see hundreds of times.",
         runs.digits_seconds,
     ),
     Part(
         "tiny_data",
         "100 images",
-        "Digits cut to 100 training images, ten of a class; {size.tiny:g} seconds of training, three seeds. "
-        "Distances are to all training images, most of which no model has seen, and so is `authentic`; the "
-        "first table has copies of the 100 images.",
+        "Digits cut to 100 training images, ten of a class; {size.tiny:g} seconds of training, "
+        "{size.repeats}. Distances are to all 1,438 training images, most of which no model has seen, and so "
+        "is `authentic`; the first table counts copies of the 100 images alone.",
         runs.tiny_data,
     ),
     Part(
@@ -58,27 +59,27 @@ PARTS = (
     Part(
         "few_steps",
         "Few network evaluations per sample",
-        "Digits, {size.images:,} images each, three seeds: one training, sampled in 1 to 50 steps, ddpm by "
-        "DDIM, flow_matching by Euler's method.",
+        "Digits, {size.images:,} images each, {size.repeats}: one training, sampled in several numbers of "
+        "steps, ddpm by DDIM, flow_matching by Euler's method.",
         runs.few_steps,
     ),
     Part(
         "guidance",
         "Scale of guidance",
-        "Digits with labels, {size.images:,} images, three seeds: one training, sampled at several scales of "
-        "classifier-free guidance. At a scale of 1 it is unguided, at 0 the labels are not used.",
+        "Digits with labels, {size.images:,} images, {size.repeats}: one training, sampled at several scales "
+        "of classifier-free guidance. At a scale of 1 it is unguided, at 0 the labels are not used.",
         runs.guidance,
     ),
     Part(
         "heat_map",
         "Noise schedule and loss of a DDPM",
-        "Digits, {size.images:,} images each, three seeds; everything else is the default.",
+        "Digits, {size.images:,} images each, {size.repeats}; everything else is the default.",
         runs.heat_map,
     ),
     Part(
         "gaussians",
         "A distribution that is known exactly",
-        "{size.gaussians:,} images each, three seeds. `gap` is what a model needs above the floor, the "
+        "{size.gaussians:,} images each, {size.repeats}. `gap` is what a model needs above the floor, the "
         "data's entropy. A GAN needs more images than these: its default is 60,000.",
         runs.gaussians,
     ),
@@ -91,8 +92,7 @@ PARTS = (
     Part(
         "stability",
         "Stability",
-        "Digits, {size.stable:,} images each: three factors on the learning rates of four models, three "
-        "seeds.",
+        "Digits, {size.stable:,} images each: three factors on the learning rates of four models.",
         runs.stability,
     ),
     Part(

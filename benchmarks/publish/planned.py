@@ -30,6 +30,11 @@ class Size:
     small: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
+    def repeats(self) -> str:
+        """How many seeds a row has."""
+        return f"{len(self.seeds)} seeds"
+
+    @property
     def stable(self) -> int:
         """Images of each training that tries factors on learning rates."""
         return max(self.images // 3, 256)

@@ -22,9 +22,11 @@ from genbench.records.recorded_overrides import OVERRIDES, read_overrides
 
 __all__ = [
     "CONDITIONS",
+    "FOLDERS",
     "LEAST_SHARE",
     "RECORDS",
     "SAMPLERS",
+    "commit_of",
     "is_disturbed",
     "is_recorded",
     "keep",
@@ -42,7 +44,10 @@ LARGEST = 2**28
 """Bytes of the records of a part at most, unpacked."""
 POINTS = 40
 """Events of a log that are kept at most, beside those with scores."""
-OF_RUN = ("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git")
+OF_RUN = (
+    *("identity", "status", "error", "machine_fault", "started", "device", "precision", "seed", "git"),
+    "versions",
+)
 CONDITIONS = "conditions.json"
 """File in the directory of a run with its machine and threads, how many runs were executed at once, and the
 share of its core that it had."""
@@ -56,7 +61,7 @@ MEASURED = (
     *("sampler_sweeps/scales/table.csv", "sampler_sweeps/steps/table.csv"),
 )
 """Files of a few lines in the directory of a run that its record holds, beside what genbench writes."""
-MACHINE = ("runs_dir", "data.root", "data.download")
+FOLDERS = ("runs_dir", "data.root", "data.download")
 """Overrides on folders of the machine, which are no part of a record."""
 AXES = ("images_seen", "training_seconds")
 
@@ -94,8 +99,8 @@ def strip_path(part: str, run: str, records: Path) -> Path:
 
 
 def commit_of(git: Mapping[str, Any]) -> str:
-    """Return the commit of a run, in short, with a word where its code had changes."""
-    return f"{str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
+    """Return the commit of a run, in short, with a word where its code had changes; "unknown" without git."""
+    return f"{str(git.get('commit') or 'unknown')[:12]}{' with changes' if git.get('dirty') else ''}"
 
 
 def is_disturbed(conditions: object) -> bool:
@@ -137,13 +142,13 @@ def record_of(folder: Path) -> dict[str, Any] | None:
         return None
     own = {} if result is None else {"result": {k: x for k, x in result.items() if k != "noise"}}
     config = about.get("config") if result is None else None
-    words = [word for word in read_overrides(folder) if word.partition("=")[0] not in MACHINE]
+    words = [word for word in read_overrides(folder) if word.partition("=")[0] not in FOLDERS]
     files = {name: (folder / name).read_text() for name in MEASURED if (folder / name).is_file()}
     return without_paths(
         {
             "run": folder.name,
             "group": folder.parent.name,
-            "about": {name: about.get(name) for name in OF_RUN} | {"versions": about.get("versions")},
+            "about": {name: about.get(name) for name in OF_RUN} | {"sessions": times(about)},
             "config": config,
             "overrides": words,
             "events": list(thinned(folder)),
@@ -151,6 +156,12 @@ def record_of(folder: Path) -> dict[str, Any] | None:
             **own,
         }
     )
+
+
+def times(about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return when each part of a training began and ended; what else there is belongs to the machine."""
+    sessions = about.get("sessions") or []
+    return [{end: each.get(end) for end in ("started", "ended")} for each in sessions]
 
 
 def without_paths(record: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from genbench.config.groups import option_file, options
 from genbench.config.option_folders import read_option
 
 __all__ = [
+    "TUNED",
     "claims",
     "digits_defaults",
     "digits_seconds",

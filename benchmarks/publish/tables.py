@@ -1,11 +1,16 @@
 """Tables of the benchmark's pages that no report of genbench has."""
 
 from collections.abc import Sequence
-from statistics import mean
 
-from benchmarks.publish.answers import HALVES, mean_image
-from benchmarks.publish.copying import COPIES, REAL
 from benchmarks.publish.swept import Swept
+from benchmarks.publish.unfit import (
+    AUTHENTIC,
+    COMPLETION_ERROR,
+    copying,
+    held_out_authentic,
+    mean_image,
+    no_better_than_none,
+)
 from benchmarks.publish.winners import Measure, Record, ranking, score, text_of
 from genbench.report.formats.markdown import rows_markdown
 from genbench.report.numbers import shared_decimals
@@ -35,19 +40,20 @@ def sweep_table(records: Sequence[Record], swept: Swept, kind: str) -> str:
 
 def halves_table(records: Sequence[Record]) -> str:
     """Return the error of completed halves of each model that completes images; empty where none has it."""
-    return one_measure(records, HALVES, mean_image(records))
+    beside = [*mean_image(records), no_better_than_none(records).why]
+    return one_measure(records, COMPLETION_ERROR, COMPLETION_ERROR.heading, beside)
 
 
 def copies_table(records: Sequence[Record]) -> str:
     """Return the share of samples of each model that are no copies of images that it was trained on, beside
-    that of held-out images; empty where none has it.
+    that of held-out images, which more is not better than; empty where none has it.
     """
-    held_out = [x for record in records if (x := REAL.read(record)) is not None]
-    note = f"Held-out images, which are no copies of any: {mean(held_out):.3g}." if held_out else ""
-    return one_measure(records, COPIES, [note] if note else [])
+    real = held_out_authentic(records)
+    of_real = "" if real is None else f"Held-out images, none of which is a copy: {real:.3g}."
+    return one_measure(records, AUTHENTIC, AUTHENTIC.title, [of_real, copying(records).why])
 
 
-def one_measure(records: Sequence[Record], measure: Measure, beside: Sequence[str]) -> str:
+def one_measure(records: Sequence[Record], measure: Measure, title: str, beside: Sequence[str]) -> str:
     """Return a table of one measure of the models that have it, from best to worst, as Markdown, with
     sentences on what to compare it with below; empty where none has it.
     """
@@ -55,5 +61,5 @@ def one_measure(records: Sequence[Record], measure: Measure, beside: Sequence[st
     if found is None:
         return ""
     rows = [[name, text] for name, text in zip(found.names, found.texts, strict=True)]
-    table = rows_markdown(["model", measure.heading], rows)
-    return "\n\n".join([table.strip(), *beside])
+    table = rows_markdown(["model", title], rows)
+    return "\n\n".join([table.strip(), *filter(None, beside)])

@@ -28,12 +28,15 @@ Record = Mapping[str, Any]
 
 class Measure(NamedTuple):
     """A number of a run that answers a need. title: with its unit; better: -1 where lower is better, 1 where
-    higher is; read: a record of a run -> the number, None where it has none.
+    higher is; read: a record of a run -> the number, None where it has none; low, high: the ends of its 95 %
+    interval over samples.
     """
 
     title: str
     better: int
     read: Callable[[Record], float | None]
+    low: Callable[[Record], float | None] = lambda record: None
+    high: Callable[[Record], float | None] = lambda record: None
 
     @property
     def heading(self) -> str:
@@ -59,7 +62,7 @@ class Ranking(NamedTuple):
         way = "lowest" if self.measure.better < 0 else "highest"
         best = [name for name, x in zip(self.names, self.found, strict=True) if x.mean == self.found[0].mean]
         if len(best) > 1:
-            return f"{some(best)} share the {way} {self.measure.title} ({self.texts[0]})."
+            return f"{named(best)} share the {way} {self.measure.title} ({self.texts[0]})."
         lead = f"{self.names[0]} has the {way} {self.measure.title} ({self.texts[0]})"
         if len(self.names) < 2:
             return f"{lead}; no other model has a number."
@@ -70,7 +73,7 @@ class Ranking(NamedTuple):
         """What the test says of the lead of the first model over those with several seeds."""
         several = [i for i, x in enumerate(self.found) if x.std is not None]
         single = [name for name, x in zip(self.names, self.found, strict=True) if x.std is None]
-        without = f"{some(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
+        without = f"{named(single)} {'has' if len(single) == 1 else 'have'} one seed" if single else ""
         if self.test is None:
             who = "all models have one seed" if not several else without
             return f"its lead over {self.names[1]} ({self.texts[1]}) is not tested, as {who}"
@@ -88,8 +91,12 @@ class Ranking(NamedTuple):
 
 def score(kind: str) -> Measure:
     """Return the measure of a kind of score of EMA weights against the training images."""
-    known = KINDS[kind]
-    return Measure(known.title, known.better, lambda record: number(of_train(record).get(kind)))
+
+    def reader(name: str) -> Callable[[Record], float | None]:
+        return lambda record: number(of_train(record).get(name))
+
+    names = (kind, f"{kind}_low", f"{kind}_high")
+    return Measure(KINDS[kind].title, KINDS[kind].better, *map(reader, names))
 
 
 def of_train(record: Record) -> dict[str, float | None]:
@@ -132,13 +139,22 @@ def values_of(records: Sequence[Record], measure: Measure) -> dict[str, list[flo
 
 def ranking(records: Sequence[Record], measure: Measure) -> Ranking | None:
     """Rank the models of some runs by a measure; None where no run has it."""
-    known = {name: estimate(values) for name, values in values_of(records, measure).items()}
+    known = {name: estimated(name, records, measure) for name in values_of(records, measure)}
     names = sorted(known, key=lambda name: -measure.better * known[name].mean)
     if not names:
         return None
     found = [known[name] for name in names]
     digits = shared_decimals(found)
     return Ranking(measure, names, [text_of(x, digits) for x in found], found, test_of(found, measure))
+
+
+def estimated(name: str, records: Sequence[Record], measure: Measure) -> Estimate:
+    """Return the mean of a model's numbers over its runs; a single one has its interval over samples."""
+    values, lows, highs = (
+        values_of(records, measure._replace(read=read)).get(name, [])
+        for read in (measure.read, measure.low, measure.high)
+    )
+    return estimate(values, *(end[0] if len(end) == 1 else None for end in (lows, highs)))
 
 
 def test_of(found: Sequence[Estimate], measure: Measure) -> Leader | None:
@@ -150,25 +166,27 @@ def test_of(found: Sequence[Estimate], measure: Measure) -> Leader | None:
     return None if test is None or several[0] != 0 else test.moved(several.__getitem__)
 
 
-def corrected(rankings: Sequence[Ranking]) -> list[Ranking]:
+def corrected(rankings: Sequence[Ranking | None]) -> list[Ranking | None]:
     """Return rankings with the p values of their tests after Holm's correction over all that are tested."""
-    tests = [each.test for each in rankings if each.test is not None]
+    tests = [each.test for each in rankings if each is not None and each.test is not None]
     p_values = adjusted([test.p_value for test in tests])
     p_of_second = adjusted([test.p_of_second for test in tests])
     known = (
         test._replace(p_value=p, p_of_second=second)
         for test, p, second in zip(tests, p_values, p_of_second, strict=True)
     )
-    return [each if each.test is None else each._replace(test=next(known)) for each in rankings]
+    return [
+        each if each is None or each.test is None else each._replace(test=next(known)) for each in rankings
+    ]
 
 
 def text_of(x: Estimate, digits: int | None) -> str:
-    """Return a mean with its standard deviation over seeds, or a single number."""
+    """Return a mean with its standard deviation over seeds, or a single number with its interval."""
     places = 3 if digits is None else digits
     return f"{rounded(x.mean, places)} {uncertainty(x, places)}".strip()
 
 
-def some(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
     """Return names as the subject of a sentence: all of up to three, else two and the number of the rest."""
     shown = [*names] if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -99,7 +99,9 @@ def feature_networks(table: Table) -> Iterator[str]:
         if protocol in known:
             yield f"{protocol}: {known[protocol].words}"
     if unknown := [
-        protocol for protocol in shown if protocol not in known and not protocol.startswith(NO_NETWORK)
+        protocol
+        for protocol in shown
+        if protocol not in known and protocol.partition("-")[0] not in NO_NETWORK
     ]:
         yield f"{some(unknown)}: accuracy of the feature network n/a (recorded by an earlier version)."
     weak = [protocol for protocol in shown if protocol in known and known[protocol].is_weak]

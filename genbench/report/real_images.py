@@ -7,6 +7,7 @@ from genbench.records.metric_name import MetricName, is_metric
 from genbench.report.columns import Column
 from genbench.report.data_frame import cells
 from genbench.report.names import some
+from genbench.report.row_names import row_names
 from genbench.report.statistics import estimate
 from genbench.report.table import Table
 from genbench.report.table_cell import Entry
@@ -33,18 +34,27 @@ def held_out(table: Table) -> Iterator[tuple[str, str, Entry]]:
 
 
 def nearer(table: Table) -> Iterator[str]:
-    """Notes on rows whose Frechet distance to the training images is below that of real held-out images."""
+    """Notes on rows whose FID against the training images is below that of real held-out images, by more than
+    its interval or its standard deviation over seeds.
+    """
     real = {name: entry.value for _, name, entry in held_out(table)}
-    for (col, name), i in ((pair, table.columns.index(pair[0])) for pair in metrics(table)):
+    has_copies = any(name.kind == "authenticity" for _, name in metrics(table))
+    how = "compare authentic with that of held-out images" if has_copies else "metrics=full counts copies"
+    for i, col in enumerate(table.columns):
         least = real.get(col.name)
-        if name.kind != "fid" or name.ref != "train" or not isinstance(least, int | float):
+        if not is_fid_of_training(col) or not isinstance(least, int | float):
             continue
-        rows = zip(table.lines, table.entries[i], strict=True)
-        below = [line for line, x in rows if isinstance(x.value, int | float) and x.value < least]
+        known = zip(row_names(table), table.entries[i], strict=True)
+        below = [name for name, x in known if x.estimate and x.estimate.mean + x.estimate.half_width < least]
         if below:
-            names = [str(line.cells("model")[0]) for line in below]
             yield (
-                f"Below the {col.title} of real held-out images: {some(names)}. Such samples are nearer to "
-                "the training images than other real images are; authentic (metrics=full) says whether they "
-                "are copies."
+                f"{col.title} below that of real held-out images, by more than its uncertainty: "
+                f"{some(below)}. Such samples fit the training images better than other real images do, as "
+                f"copies of them would: {how}."
             )
+
+
+def is_fid_of_training(col: Column) -> bool:
+    """True for a column with Frechet distances to training images."""
+    name = MetricName.parse(col.name) if is_metric(col.name) else None
+    return name is not None and (name.kind, name.ref) == ("fid", "train")

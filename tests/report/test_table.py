@@ -413,12 +413,24 @@ def test_held_out_images_and_too_few_samples_are_said(tmp_path: Path, sow: Sow) 
 
 
 def test_rows_nearer_to_the_training_images_than_real_ones_are_named(tmp_path: Path, sow: Sow) -> None:
+    """As rows are called elsewhere, where several are of one model; not those within their uncertainty."""
     name = "fid[f-cnn,n=359,ref={},{}]"
     real = {name.format("train", "test"): 0.5}
-    sow("l1", [1.0], metrics={name.format("train", "ema"): 1.0, **real})
-    assert "Below the FID" not in said(the_table(tmp_path))
-    sow("l2", [1.0], metrics={name.format("train", "ema"): 0.25, **real})
-    assert "Below the FID of real held-out images: ddpm. Such samples are nearer" in said(the_table(tmp_path))
+    own, low, high = (
+        name.replace("fid", f"fid{end}").format("train", "ema") for end in ("", "_low", "_high")
+    )
+    sow("l1", [1.0], metrics={own: 1.0, **real})
+    sow("huber", [1.0], metrics={own: 0.4, low: 0.2, high: 0.6, **real})
+    assert "below that of real held-out" not in said(the_table(tmp_path))
+    sow("l2", [1.0], metrics={own: 0.25, low: 0.1, high: 0.45, **real})
+    found = said(the_table(tmp_path))
+    assert "FID below that of real held-out images, by more than its uncertainty: l2. Such samples" in found
+    assert "metrics=full counts copies" in found
+    copies = "authenticity[f-cnn,n=359,among=1438,ref=train,ema]"
+    sow("hybrid", [1.0, 1.0], metrics={own: 0.3, copies: 0.5, **real})
+    found = said(the_table(tmp_path))
+    assert "by more than its uncertainty: l2, hybrid. Such samples" in found
+    assert "compare authentic with that of held-out images" in found
 
 
 def test_an_inception_score_of_few_images_a_split_is_said_to_be_too_low(tmp_path: Path, sow: Sow) -> None:
