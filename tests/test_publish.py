@@ -23,7 +23,7 @@ from benchmarks.publish.pages import Places, between, write_pages
 from benchmarks.publish.plan import PARTS, plan
 from benchmarks.publish.planned import FULL, TOY, Place
 from benchmarks.publish.processes import Ended, allowed, process
-from benchmarks.publish.records import is_recorded, keep, read_records, strip_path, unpack
+from benchmarks.publish.records import REAL, STRIP, is_recorded, keep, picture_path, read_records, unpack
 from benchmarks.publish.tables import copies_table, halves_table
 from benchmarks.publish.unfit import AUTHENTIC, COMPLETION_ERROR, copying
 from benchmarks.publish.winners import Measure, corrected, model_of, ranking, score
@@ -109,7 +109,7 @@ def test_runs_are_found_again_by_their_identity_and_executed_once(
     check_pages(places, jobs, tmp_path)
     moved = jobs_of(planned, tmp_path / "elsewhere", places.records)  # another machine has the records alone
     assert [job.state for job in moved] == ["done", "done"]
-    strip_path("digits_seconds", moved[0].path.name, places.records).unlink()
+    picture_path("digits_seconds", moved[0].path.name, STRIP, places.records).unlink()
     found = jobs_of(planned, tmp_path / "elsewhere", places.records)
     assert [job.state for job in found] == ["missing", "done"]
 
@@ -572,6 +572,25 @@ def test_the_pages_that_are_made_anew_have_their_blocks() -> None:
             assert "<!-- benchmark: row -->" in path.read_text(), path
 
 
+def test_real_images_stand_above_the_samples_which_stand_in_the_order_of_their_fids(tmp_path: Path) -> None:
+    known = [
+        {
+            **each,
+            "run": each["result"]["choices"]["model"],
+            "overrides": [],
+            "result": {**each["result"], **own},
+        }
+        for each, fid in zip(records(ddpm=[1], gan=[1], vae=[1]), (3.0, 1.0, 2.0), strict=True)
+        for own in [{"metrics": {"fid[f,n=9,ref=train,ema]": fid}}]
+    ]
+    for name, file in (("ddpm", STRIP), ("ddpm", REAL), ("gan", STRIP), ("vae", STRIP)):
+        path = picture_path("digits_seconds", name, file, tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    found = pages.strips("digits_seconds", known, Places(tmp_path, tmp_path, None))
+    assert [*found] == ["held-out images", "gan", "vae", "ddpm"]
+
+
 @pytest.mark.slow
 def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tmp_path: Path) -> None:
     """Runs of half a second of a DDPM and a GAN: guidance and steps are swept, halves are completed."""
@@ -584,6 +603,7 @@ def test_every_part_goes_from_its_plan_to_its_page(here: list[Sequence[str]], tm
     write_pages(places, tmp_path, jobs)
     made = {path.name for path in (places.docs / "benchmark").iterdir()}
     assert {f"{key}.md" for key in KEYS if key != "claims"} <= made
+    assert [*(places.records / "strips").glob("digits_seconds-ddpm-*-real.png")]
     assert {"heat_map-map.svg", "guidance-scales.svg", "few_steps-steps.svg"} <= made
     for name, words in (("guidance", "scale of guidance"), ("few_steps", "network evaluations per sample")):
         assert f"| FID ↓ by {words}" in (places.docs / "benchmark" / f"{name}.md").read_text()

@@ -73,8 +73,12 @@ def bits(bound: str) -> Measure:
     return Measure(BOUNDS[bound], -1, read)
 
 
-def held_out(kind: str) -> Callable[[Sequence[Record]], list[str]]:
-    """Return what says which score real held-out images have, where a run has it."""
+def held_out(kind: str, title: str = "") -> Callable[[Sequence[Record]], list[str]]:
+    """Return what says which score real held-out images have, where a run has it.
+
+    title: of the score, that of its kind by default.
+    """
+    words = title or KINDS[kind].title
 
     def sentence(records: Sequence[Record]) -> list[str]:
         for record in records:
@@ -83,7 +87,7 @@ def held_out(kind: str) -> Callable[[Sequence[Record]], list[str]]:
                 parsed = MetricName.parse(name) if is_metric(name) else None
                 is_real = parsed is not None and (parsed.kind, parsed.of, parsed.spread) == (kind, "test", "")
                 if is_real and parsed is not None and parsed.ref != "test":
-                    return [f"Real held-out images: {KINDS[kind].title} {value:.3g}."]
+                    return [f"Real held-out images: {words} {value:.3g}."]
         return []
 
     return sentence
@@ -106,7 +110,7 @@ NEEDS = (
         beside=(mean_image,),
         left_out=no_better_than_none,
     ),
-    Need("images of a text", "text", RIGHT, beside=(held_out("caption_accuracy"),)),
+    Need("images of a text", "text", RIGHT, beside=(held_out("caption_accuracy", "share"),)),
     Need(
         "tiny data: new images after 100",
         "tiny_data",

@@ -12,6 +12,7 @@ from benchmarks.publish.records import FOLDERS
 from genbench import app
 from genbench.api import load
 from genbench.data import ImageData, prepare, to_float, to_uint8
+from genbench.evaluation.pictures import save_grid
 from genbench.evaluation.samples import held_out_order
 from genbench.generator import Inpaints
 from genbench.metrics import FID, reference, score_images, take
@@ -20,7 +21,18 @@ from genbench.records.files import read_json, write_json_atomic
 from genbench.records.metric_name import of_ema
 from genbench.runtime.progress import Progress
 
-__all__ = ["COMPLETIONS", "KINDS", "PROMPTS", "copies", "halves", "held_out_fid", "main", "strip", "target"]
+__all__ = [
+    "COMPLETIONS",
+    "KINDS",
+    "PROMPTS",
+    "copies",
+    "halves",
+    "held_out_fid",
+    "main",
+    "real",
+    "strip",
+    "target",
+]
 
 SHOWN = 10
 """Samples of a strip."""
@@ -39,7 +51,7 @@ TARGET = "target-{samples}.json"
 
 
 def main(
-    kind: Annotated[str, typer.Argument(help="strip, halves or copies.")],
+    kind: Annotated[str, typer.Argument(help="strip, real, halves or copies.")],
     run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
     out: Annotated[Path, typer.Argument(help="Output file.")],
 ) -> None:
@@ -56,6 +68,12 @@ def strip(run: Path, out: Path) -> None:
     prompts = PROMPTS if model.generator.takes_text else ()
     images = model.sample(SHOWN, seed=0, prompts=prompts, batch_size=SHOWN)
     images.save_grid(out, columns=SHOWN)
+
+
+def real(run: Path, out: Path) -> None:
+    """Write ten held-out images of a run's data, not chosen, as one row of a PNG like that of its samples."""
+    data = data_of(run)
+    save_grid(data.test.images[held_out_order(data, 0)[:SHOWN]], out, columns=SHOWN)
 
 
 def halves(run: Path, out: Path) -> None:
@@ -110,7 +128,12 @@ def copies(run: Path, out: Path) -> None:
     write_json_atomic(out, {"n": n, "trained": len(trained), **shares})
 
 
-KINDS: Mapping[str, Callable[[Path, Path], None]] = {"strip": strip, "halves": halves, "copies": copies}
+KINDS: Mapping[str, Callable[[Path, Path], None]] = {
+    "strip": strip,
+    "real": real,
+    "halves": halves,
+    "copies": copies,
+}
 
 
 def target(words: Sequence[str], samples: int, where: Place) -> float:

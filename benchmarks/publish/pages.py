@@ -25,7 +25,7 @@ from benchmarks.publish.figures import (
 )
 from benchmarks.publish.plan import PARTS, Part
 from benchmarks.publish.planned import FULL, Size
-from benchmarks.publish.records import CONDITIONS, SAMPLERS, commit_of, strip_path, unpack
+from benchmarks.publish.records import CONDITIONS, REAL, SAMPLERS, STRIP, commit_of, picture_path, unpack
 from benchmarks.publish.swept import SCALES, STEPS
 from benchmarks.publish.tables import SWEPT_KINDS, copies_table, halves_table, sweep_table
 from benchmarks.publish.winners import Record, model_of, ranking, score
@@ -41,7 +41,10 @@ BLOCK = re.compile(r"(?s)<!-- benchmark: (\w+) -->\n.*?<!-- end -->")
 """A part of a page that is made anew; the rest of the page stays."""
 RANKED = ("fashion_mnist", "digits_seconds")
 """Parts of which the quality is drawn against the cost of a sample."""
-STRIPS = "The first ten samples of each model at seed 0, none selected; models in the order of their FIDs"
+STRIPS = (
+    "The first ten samples of each model at seed 0, none selected, below real images where there is a row of "
+    "them; models in the order of their FIDs"
+)
 MARKS = (
     "- Columns and marks are explained in [reading a table](../comparing.md), terms in the "
     "[glossary](../glossary.md), measures in [the protocol](../protocol.md)."
@@ -168,12 +171,19 @@ def figures(key: str, records: Sequence[Record], places: Places) -> list[tuple[s
 
 
 def strips(key: str, records: Sequence[Record], places: Places) -> dict[str, Path]:
-    """Return the row of samples of each model that has one, by their FIDs where they have these."""
-    pairs = [(model_of(record), strip_path(key, record["run"], places.records)) for record in records]
-    known = {name: path for name, path in sorted(pairs) if path.is_file()}
+    """Return a row of real images, if there is one, and that of the samples of each model that has one, by
+    their FIDs where they have these.
+    """
+    where = {
+        name: [(model_of(each), picture_path(key, each["run"], name, places.records)) for each in records]
+        for name in (STRIP, REAL)
+    }
+    known = {name: path for name, path in sorted(where[STRIP]) if path.is_file()}
+    real = [path for _, path in where[REAL] if path.is_file()]
     ranked = ranking([record for record in records if record.get("result")], score("fid"))
     first = [name for name in ranked.names if name in known] if ranked else []
-    return {name: known[name] for name in dict.fromkeys([*first, *known])}
+    above = {"held-out images": real[0]} if real else {}
+    return above | {name: known[name] for name in dict.fromkeys([*first, *known])}
 
 
 def made_by(own: Chapter) -> str:

@@ -24,22 +24,25 @@ __all__ = [
     "CONDITIONS",
     "FOLDERS",
     "LEAST_SHARE",
+    "REAL",
     "RECORDS",
     "SAMPLERS",
+    "STRIP",
     "commit_of",
     "is_disturbed",
     "is_recorded",
     "keep",
+    "picture_path",
     "read_records",
     "record_of",
-    "strip_path",
     "unpack",
     "was_disturbed",
 ]
 
 RECORDS = ROOT / "docs" / "benchmark" / "records"
-STRIP = "strip.png"
-"""File in the directory of a run with a row of its samples, which the repository keeps beside its record."""
+STRIP, REAL = "strip.png", "real.png"
+"""Files in the directory of a run with a row of its samples, and of real images, which the repository keeps
+beside its record."""
 LARGEST = 2**28
 """Bytes of the records of a part at most, unpacked."""
 POINTS = 40
@@ -80,11 +83,12 @@ def keep(part: str, folders: Sequence[Path], records: Path) -> Path | None:
     with atomic_file(path) as file:
         file.write(lzma.compress(lines.encode(), preset=9))
     for folder in folders:
-        if (strip := folder / STRIP).is_file():
-            to = strip_path(part, folder.name, records)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(to) as file:
-                file.write(strip.read_bytes())
+        for picture in (folder / name for name in (STRIP, REAL)):
+            if picture.is_file():
+                to = picture_path(part, folder.name, picture.name, records)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_file(to) as file:
+                    file.write(picture.read_bytes())
     return path
 
 
@@ -93,9 +97,9 @@ def path_of(part: str, records: Path) -> Path:
     return records / f"{part}.jsonl.xz"
 
 
-def strip_path(part: str, run: str, records: Path) -> Path:
-    """Return the picture with a row of samples of a run."""
-    return records / "strips" / f"{part}-{run}.png"
+def picture_path(part: str, run: str, name: str, records: Path) -> Path:
+    """Return where a picture of a run is kept, by its name in the run's directory."""
+    return records / "strips" / f"{part}-{run}{'-real' if name == REAL else ''}.png"
 
 
 def commit_of(git: Mapping[str, Any]) -> str:
@@ -125,8 +129,10 @@ def is_recorded(
         return None
     if record.get("result") is None:
         return "failed"
-    strip = [STRIP] if strip_path(planned.key, record["run"], records).is_file() else []
-    known = [*record["files"], *strip]
+    pictures = [
+        name for name in (STRIP, REAL) if picture_path(planned.key, record["run"], name, records).is_file()
+    ]
+    known = [*record["files"], *pictures]
     names = [f"{later.name}/" for later in planned.later]
     if not all(any(f"{file}/".startswith(name) for file in known) for name in names):
         return None

@@ -57,6 +57,7 @@ OTHERS = 100
 CHECKED = 120.0
 """Seconds of training between two checks whether a target is reached, roughly."""
 
+REAL = Later("real.png", ("benchmarks.publish.measure", "real", "RUN", "OUT"), 10)
 STRIP = Later("strip.png", ("benchmarks.publish.measure", "strip", "RUN", "OUT"), 10)
 SAMPLERS = Later(
     "sampler_sweeps/samplers",
@@ -85,6 +86,11 @@ def run(part: str, size: Size, words: Sequence[str], seconds: float, *later: Lat
     return planned._replace(words=(*planned.words, *short))
 
 
+def strips(model: str, seed: int) -> list[Later]:
+    """Return the pictures of a run: samples of the first seed, and real images beside those of one model."""
+    return [STRIP, *[REAL] * (model == "ddpm")] if seed == 0 else []
+
+
 def equal_seconds(size: Size, seconds: float) -> list[str]:
     """Return the overrides of a training of so many seconds, scored by as many samples as the size has."""
     found = ["budget.images=null", f"budget.seconds={seconds:g}"]
@@ -95,7 +101,7 @@ def digits_seconds(size: Size, where: Place) -> Iterator[Planned]:
     """Yield every model on digits, at equal seconds."""
     for model, seed in itertools.product(size.chosen(models()), size.seeds):
         words = [f"model={model}", f"seed={seed}", *equal_seconds(size, size.digits), SCORES]
-        later = [STRIP] * (seed == 0) + [HALVES] * (model in INPAINTING)
+        later = [*strips(model, seed), *[HALVES] * (model in INPAINTING)]
         yield run("digits_seconds", size, words, size.digits + 30, *later)
 
 
@@ -132,8 +138,9 @@ def fashion_mnist(size: Size, where: Place) -> Iterator[Planned]:
             *(f"trainer.evaluate_every_images={every}", "trainer.evaluate_samples=200"),
         ]
         for seed in size.seeds if model in TUNED else size.seeds[:1]:
-            later = [STRIP] if seed == 0 else []
-            yield run("fashion_mnist", size, [*words, f"seed={seed}"], size.fashion * 1.5, *later)
+            yield run(
+                *("fashion_mnist", size, [*words, f"seed={seed}"], size.fashion * 1.5), *strips(model, seed)
+            )
 
 
 def preset(name: str) -> Iterator[list[str]]:
