@@ -2,7 +2,6 @@
 
 import json
 import lzma
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from benchmarks.publish.records import REAL, STRIP, is_recorded, keep, picture_p
 from benchmarks.publish.tables import copies_table, halves_table
 from benchmarks.publish.unfit import AUTHENTIC, COMPLETION_ERROR, copying
 from benchmarks.publish.winners import Measure, corrected, model_of, ranking, score
+from genbench.app.command import parse_command, words_for_hydra
 from genbench.data import Digits, ImageFolder, prepare
 from genbench.records.files import read_json
 from genbench.report.compare import compare
@@ -285,6 +285,13 @@ def test_claims_on_larger_images_name_the_same_folder_on_every_machine(tmp_path:
     assert {each.model for each in swept} == {"ddpm"}
 
 
+def test_the_words_of_every_planned_run_reach_its_job(tmp_path: Path) -> None:
+    """None becomes a parameter of a sweep, which a run that is none does not read."""
+    for planned in plan(KEYS, FULL, Place(None, tmp_path, only_listed=True)):
+        words = ["main.py", *planned.words]
+        assert {*planned.words} <= {*words_for_hydra(words, parse_command(words))}, planned
+
+
 def records(**values: Sequence[float]) -> list[dict[str, Any]]:
     """Records of models with one number each, of several seeds."""
     return [{"result": {"choices": {"model": name}, "x": x}} for name, found in values.items() for x in found]
@@ -483,7 +490,7 @@ def test_the_command_of_a_row_names_no_folder_of_the_machine(tmp_path: Path) -> 
     assert "# commit 000000000000: seed=9,10; commit 111111111111: seed=2 (failed)\n" in text
     assert "\npython main.py model=gan 'scores=[is,fid]' seed=0\n" in text
     assert text.count("main.py") == 1
-    assert "\npython -m benchmarks.publish.measure halves RUN OUT  # ddpm\n" in text
+    assert "\npython -m benchmarks.publish.measure halves RUN FILE  # ddpm\n" in text
     assert commands(Chapter([], [{**known[0], "about": {"seed": 0}}], 0)).count("# commit unknown") == 1
 
 
@@ -502,14 +509,6 @@ def test_runs_are_counted_by_model_and_failed_ones_are_said(tmp_path: Path) -> N
     missing, failed = shown.gaps
     assert missing == "Not measured yet: 2 of 3 runs of gan; 3 of 3 runs of vae."
     assert failed.endswith("no number is of them: 1 of 1 run of flow.")
-
-
-def test_relative_links_of_the_benchmarks_pages_lead_to_files() -> None:
-    """Also those of the blocks in other pages, whose links are written for each page's own folder."""
-    pages_of_it = [*(ROOT / "docs" / "benchmark").glob("*.md"), *(ROOT / "docs" / "families").glob("*.md")]
-    for path in (ROOT / "README.md", ROOT / "docs" / "index.md", *pages_of_it):
-        for target in re.findall(r"\]\(([^)#:]+\.(?:md|svg|png))(?:#[^)]*)?\)", path.read_text()):
-            assert (path.parent / target).is_file(), (path, target)
 
 
 def test_a_failed_run_is_of_the_model_of_its_overrides_and_in_no_curve(tmp_path: Path) -> None:

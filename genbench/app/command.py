@@ -172,7 +172,8 @@ def as_text(word: str) -> str:
 
 def is_product(args: Namespace) -> bool:
     """Return True for a command that runs all combinations of values, False for one run or a search.
-    A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself.
+    A search chooses its jobs one after another, by a sweeper of its own that reads all overrides itself. A
+    preset of a sweep runs one job of it by hydra.mode=RUN, with the values that the command gives.
     """
     shows = args.cfg or args.info or args.shell_completion
     chosen = [word.partition("=")[2] for word in args.overrides if word.startswith("sweep=")]
@@ -180,4 +181,6 @@ def is_product(args: Namespace) -> bool:
     chooses_sweeper = [word for word in args.overrides if word.startswith("hydra/sweeper=")]
     for name in presets:
         chooses_sweeper += [key for key in defaults("sweep", name) if "hydra/sweeper" in key]
-    return bool(args.multirun or presets) and not shows and not chooses_sweeper
+    modes = [word.partition("=")[2] for word in args.overrides if word.lstrip("+").startswith("hydra.mode=")]
+    is_many = args.multirun or (modes[-1] == "MULTIRUN" if modes else bool(presets))
+    return is_many and not shows and not chooses_sweeper

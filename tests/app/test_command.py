@@ -56,6 +56,15 @@ def test_a_preset_is_a_sweep_whose_parameters_the_command_line_changes() -> None
     assert for_hydra("sweep=null", "seed=5") == ["sweep=null", "seed=5"]
 
 
+def test_one_job_of_a_preset_gets_its_words_as_they_are() -> None:
+    """As parameters of a sweep that is none they would have no effect: the default would be trained."""
+    words = ["sweep=families", "hydra.mode=RUN", "model=vae", "seed=1"]
+    assert for_hydra(*words) == words
+    assert for_hydra("-m", *words)[:3] == ["-m", *words[:2]]  # which Hydra puts above the mode
+    assert for_hydra("hydra.mode=MULTIRUN", "seed=1,2")[0] == "hydra.mode=MULTIRUN"
+    assert "seed" in for_hydra("hydra.mode=MULTIRUN", "seed=1,2")[1]
+
+
 @pytest.mark.parametrize("word", ["sweep=search", "hydra/sweeper=optuna"])
 def test_a_search_reads_all_words_itself(word: str) -> None:
     assert for_hydra("-m", word, "network.width=16") == ["-m", word, "network.width=16"]
