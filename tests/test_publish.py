@@ -490,7 +490,7 @@ def test_the_command_of_a_row_names_no_folder_of_the_machine(tmp_path: Path) -> 
     assert "# commit 000000000000: seed=9,10; commit 111111111111: seed=2 (failed)\n" in text
     assert "\npython main.py model=gan 'scores=[is,fid]' seed=0\n" in text
     assert text.count("main.py") == 1
-    assert "\npython -m benchmarks.publish.measure halves RUN FILE  # ddpm\n" in text
+    assert "\npython -m benchmarks.publish.measure halves RUN halves.json  # ddpm\n" in text
     assert commands(Chapter([], [{**known[0], "about": {"seed": 0}}], 0)).count("# commit unknown") == 1
 
 

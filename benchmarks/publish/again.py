@@ -14,7 +14,7 @@ ONE_THREAD = (
     "Each run had one thread on a core of its own: set `OMP_NUM_THREADS=1 MKL_NUM_THREADS=1`, and on Linux "
     "begin with `taskset -c 0`. Data that lie on the machine already are named by `data.root=PATH`."
 )
-AFTERWARDS = "Measured afterwards of each finished run, RUN, with the result in FILE or DIR:"
+AFTERWARDS = "Measured afterwards of each finished run, RUN, with the result in a file or in DIR:"
 
 
 def commands(own: Chapter) -> str:
@@ -64,7 +64,7 @@ def measured_later(own: Chapter) -> list[str]:
     found: dict[str, set[str]] = {}
     for job in own.planned:
         for later in job.planned.later:
-            out = "FILE" if Path(later.name).suffix else "DIR"
+            out = later.name if Path(later.name).suffix else "DIR"
             words = [out if word == "OUT" else word for word in later.words]
             found.setdefault(shlex.join(["python", "-m", *words]), set()).add(job.planned.model)
     of_some = {words: "" if of == models else f"  # {', '.join(sorted(of))}" for words, of in found.items()}
