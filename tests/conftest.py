@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import warnings
@@ -29,6 +30,16 @@ from genbench.training.checkpoint import CheckpointStore
 
 ROOT = Path(__file__).resolve().parents[1]
 Make = Callable[..., Path]
+
+
+@pytest.fixture
+def hears_hang_ups() -> Iterator[None]:
+    """Let signals of a hang-up reach the test and its commands, also where nohup started the suite."""
+    numbers = [number for number in signal.Signals if number.name in ("SIGHUP", "SIGUSR2")]
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Done(NamedTuple):

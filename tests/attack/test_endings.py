@@ -25,6 +25,7 @@ SHORT = (*LONG[:-1], "budget.images=6400")
 JOBLIB = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1")
 """Overrides of a run that nobody waits for the end of, of one that ends soon, and of a parallel sweep."""
 
+pytestmark = pytest.mark.usefixtures("hears_hang_ups")
 PROC = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds wandb's process in /proc")
 
 

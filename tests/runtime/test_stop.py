@@ -7,6 +7,7 @@ import pytest
 
 from genbench.runtime.stop import StopRequest, listening, say_stopping, stop_signals
 
+pytestmark = pytest.mark.usefixtures("hears_hang_ups")
 ANNOUNCED = [number for number in signal.Signals if number.name in ("SIGHUP", "SIGUSR2")]
 
 
