@@ -146,7 +146,7 @@ def check_pages(places: Places, jobs: Sequence[Job], tmp_path: Path) -> None:
     assert "gan has the lowest FID" in (places.docs / "benchmark" / "index.md").read_text()
     part = (places.docs / "benchmark" / "digits_seconds.md").read_text()
     assert "2 of 3 runs; device: " in part
-    assert "1 thread each, 1 at once; each had at least 90 % of a core" in part
+    assert "1 thread each, 1 at once; each had at least 90 % of a core (gan the least)" in part
     assert "Not measured yet: 1 of 3 runs of gan." in part
     assert places.readme.read_text().startswith("a\n<!-- benchmark: table -->\nFashion-MNIST")
     assert "| gan" in family.read_text()

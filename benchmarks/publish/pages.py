@@ -225,14 +225,21 @@ def conditions(records: Sequence[Record]) -> list[str]:
     """Return on which machine and in how many threads runs were executed, how many at once, and the smallest
     share of a core that one had, where this is recorded.
     """
-    found = [json.loads(record["files"][CONDITIONS]) for record in records if CONDITIONS in record["files"]]
+    known = [
+        (model_of(each), json.loads(each["files"][CONDITIONS]))
+        for each in records
+        if CONDITIONS in each["files"]
+    ]
     words = {
         f"{one['threads']} thread{'s' * (one['threads'] > 1)} each, {one['runs_at_once']} at once"
-        for one in found
+        for _, one in known
     }
-    shares = [one["core_share"] for one in found if "core_share" in one]
-    least = [f"each had at least {math.floor(100 * min(shares))} % of a core"] if shares else []
-    machines = sorted({one["machine"] for one in found if one.get("machine")})
+    shares = sorted((one["core_share"], name) for name, one in known if "core_share" in one)
+    least = [
+        f"each had at least {math.floor(100 * share)} % of a core ({name} the least)"
+        for share, name in shares[:1]
+    ]
+    machines = sorted({one["machine"] for _, one in known if one.get("machine")})
     several = ["times of several machines do not compare"] if len(machines) > 1 else []
     return [*machines, *several, " or ".join(sorted(words)), *least] if words else []
 
