@@ -149,6 +149,7 @@ class Session:
         self, todo: Sequence[Job], runs: Path, limits: Limits, ended: Callable[[Job], object]
     ) -> None:
         self.runs, self.at_once, self.ended = runs, limits.at_once, ended
+        self.log = runs / "publish.log"
         self.until = time.monotonic() + limits.seconds
         self.left = {job.path: job.seconds for job in todo}
         self.total, self.count, self.lock = len(todo), 0, threading.Lock()
@@ -163,36 +164,41 @@ class Session:
         begun = time.monotonic()
         if is_stopping() or begun + job.seconds > self.until:
             return
-        core = self.cores.get()
+        core, code = self.cores.get(), 1
         try:
             with self.lock:
                 eta = duration(sum(self.left.values()) / self.at_once)
                 line = f"[{self.count}/{self.total}] {job.planned.key}: {job.path.name}, ETA {eta}"
                 typer.echo(line, err=True)
-            self.advance(job, core)
+            code = self.advance(job, core)
         finally:
             self.cores.put(core)
             with self.lock:
                 self.left.pop(job.path, None)
                 self.count += 1
                 took = duration(time.monotonic() - begun)
-                line = f"[{self.count}/{self.total}] {job.path.name}: {job.outcome} after {took}"
+                why = f", exit code {code}: {self.log} says why" if code and not is_stopping() else ""
+                line = f"[{self.count}/{self.total}] {job.path.name}: {job.outcome} after {took}{why}"
                 typer.echo(line, err=True)
                 self.ended(job)
 
-    def advance(self, job: Job, core: int) -> None:
-        """Train and measure one run on a core, as far as it still has to be."""
-        log = self.runs / "publish.log"
+    def advance(self, job: Job, core: int) -> int:
+        """Train and measure one run on a core, as far as it still has to be; returns the last exit code that
+        was not 0, or 0.
+        """
+        code = 0
         if job.state == "disturbed":  # kept, and trained anew
             aside = job.path.with_name(f"disturbed-{job.path.name}-{time.time_ns()}")
             job.path.rename(aside)
         if job.state in ("missing", "unfinished"):
-            ended = process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, log)
+            ended = process(["main.py", *job.planned.words, f"runs_dir={self.runs}"], core, self.log)
+            code = ended.code
             if job.path.is_dir():
                 self.note(job.path / CONDITIONS, ended.core_share)
         for later in job.unmeasured if job.outcome == "unmeasured" else []:
             if not is_stopping():
-                self.measure(job, later, core)
+                code = self.measure(job, later, core) or code
+        return code
 
     def note(self, path: Path, core_share: float) -> None:
         """Write the conditions of a run: of one in several parts the smallest share of its core."""
@@ -200,9 +206,9 @@ class Session:
         here = {"machine": processor(), "threads": 1, "runs_at_once": self.at_once}
         write_json_atomic(path, {**here, "core_share": min(before, core_share)})
 
-    def measure(self, job: Job, later: Later, core: int) -> None:
-        """Take one measurement of a finished run. Its result is in its place once it is complete: a
-        sweep that is stopped leaves a table of some rows.
+    def measure(self, job: Job, later: Later, core: int) -> int:
+        """Take one measurement of a finished run, and return its exit code. Its result is in its place once
+        it is complete: a sweep that is stopped leaves a table of some rows.
         """
         to = job.path / later.name
         out = to.with_name(f"partial-{to.name}")
@@ -211,5 +217,7 @@ class Session:
             shutil.rmtree(out)
         places = {"RUN": str(job.path), "OUT": str(out)}
         words = ["-m", *(places.get(word, word) for word in later.words)]
-        if process(words, core, self.runs / "publish.log").code == 0:
+        code = process(words, core, self.log).code
+        if code == 0:
             out.replace(to)
+        return code

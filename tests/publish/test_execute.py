@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from benchmarks.publish import execute
 from benchmarks.publish.book import Chapter
 from benchmarks.publish.execute import Job, Limits, jobs_of, seconds_left
@@ -111,6 +113,16 @@ def test_a_run_that_failed_by_itself_is_executed_again_only_where_this_is_asked_
     again = job._replace(retried=True)
     assert again.state == "unfinished"
     assert again.outcome == "failed"  # it did once more
+
+
+def test_a_run_that_cannot_begin_says_its_exit_code_and_where_to_look(
+    here: list[Sequence[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (planned,) = plan(["digits_seconds"], replace(SMALL, seeds=(0,)), Place(None, tmp_path))
+    (job,) = jobs_of([planned], tmp_path, tmp_path / "records")
+    refused = job._replace(planned=planned._replace(words=("model=none",)))
+    assert execute.execute([refused], tmp_path, Limits()) == [refused]
+    assert ", exit code 2: " in capsys.readouterr().err
 
 
 def test_a_run_that_had_too_little_of_its_core_is_kept_aside_where_it_is_retried(
